@@ -1,14 +1,14 @@
 /**
- * Writes and reads fields of fixed and variable width in byte buffers, for all format files. Numbers are little-endian
- * in values; keys are big-endian, so that bytes sort like the numbers. Integers are below 2^53, except the inode
- * numbers of the host, which may have 64 bits.
+ * Writes and reads fields of fixed and variable width in byte buffers, for all format files. Numbers in values are
+ * little-endian. Numbers in keys are big-endian, so that the bytes of keys sort in the order of the numbers. Integers
+ * are below 2^53, except the inode numbers of the host, which may have 64 bits.
  */
 import { assert } from './assert.ts';
 import type { HostIno } from './brand.ts';
 
 /** The weight of the high word when two 32-bit words make up a number. */
 export const TWO_32 = 2 ** 32;
-/** Bound of the high word: a number below 2^53 has a high word below this. */
+/** The high word of a number below 2^53 is below this. */
 export const HIGH_MAX = 2 ** 21;
 
 /** Appends fields to a buffer that grows; reuse one writer and call `reset` to allocate nothing per record. */
@@ -28,7 +28,7 @@ export class ByteWriter {
     return this;
   }
 
-  /** Makes room for fields and returns where they begin. May replace `buffer` and `fields`. */
+  /** Makes room for `bytes` bytes and returns the offset at which they begin. May replace `buffer` and `fields`. */
   skip(bytes: number): number {
     const at = this.length;
     const need = at + bytes;

@@ -1,6 +1,6 @@
 /**
  * Makes, lists, opens and unlinks the store's blob files. At most `descriptorsMax` files are open at a time, unless
- * more are pinned: the least recently used file that is not pinned is closed first.
+ * more are pinned. To open another one, the least recently used file that is not pinned is closed.
  */
 import { assert, type BlobId, FsError, isFsError } from '../base/index.ts';
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, type System } from '../sys/index.ts';
@@ -9,7 +9,7 @@ import { blobFolder, blobPath, isThere, parseBlobName, sumPath } from './blob-pa
 import { DamagedBlobError } from './damage.ts';
 
 export interface BlobSpaceLimits {
-  /** This process changes nothing, and others may change anything, so that every read is checked. */
+  /** True if this process changes nothing while others may change anything; then every read is checked. */
   readonly isReadOnly?: boolean;
   /** Open descriptors; default: 1,024. */
   readonly descriptorsMax?: number;
@@ -33,7 +33,7 @@ export class BlobFiles {
   private readonly descriptorsMax: number;
   private readonly files = new Map<BlobId, BlobFile>();
   private readonly opened = new Set<BlobFile>();
-  /** Folders whose names this process has synced. Another process may have made a folder without syncing it yet. */
+  /** Folders whose names this process has synced. A folder that another process has made may not be synced yet. */
   private readonly syncedFolders = new Set<string>();
   private tick = 0;
 
@@ -97,7 +97,10 @@ export class BlobFiles {
     return file.fd;
   }
 
-  /** Punches a hole. A file that is open only for reading stays open only for reading. False if the host cannot. */
+  /**
+   * Punches a hole. A file that is open only for reading stays open only for reading. False if the host cannot punch
+   * holes.
+   */
   punch(file: BlobFile, position: number, lengthBytes: number): boolean {
     this.requireWritable();
     if (file.isWritable) return this.system.punch(file.fd, position, lengthBytes);
@@ -264,7 +267,8 @@ export class BlobFiles {
   }
 
   /**
-   * Also drops the checksums, which take 0.2 % of the data they cover; the next read that needs them loads them again.
+   * Closes a blob's file and drops its checksums, which take 0.2 % of the size of their data. The next read that needs
+   * checksums loads them again.
    */
   private closeFile(file: BlobFile): void {
     if (file.fd === -1) return;

@@ -1,13 +1,13 @@
 /**
  * Windows: long-lived maps of aligned 16 MiB pieces of blobs, from which reads copy bytes.
  *
- * A window may reach beyond the end of its file, so that it serves the file while it grows. Reads copy only bytes below
- * the file's size, because access to a page beyond it raises SIGBUS.
+ * A window may reach beyond the end of its file, so that it still serves the file after the file has grown. Reads copy
+ * only bytes below the file's size, because access to a page beyond it raises SIGBUS.
  *
  * Windows are slots of arenas. An arena has 16 slots and one ArrayBuffer, which lives as long as the arena and never
- * leaves this room. A slot that serves another piece is mapped over in place. A new buffer for every window would count
- * as 16 MiB of external memory. V8 collects garbage after every 64 MiB of that, which would cost 450 µs for each
- * window; to map a window costs 10 µs.
+ * leaves this room. To serve another piece, a slot is mapped again at the same addresses. Otherwise every window would
+ * need a new buffer, which counts as 16 MiB of external memory. V8 collects garbage after every 64 MiB of that, which
+ * would cost 450 µs for each window; to map a window costs 10 µs.
  */
 import { type Address, assert, isFsError } from '../base/index.ts';
 import type { System } from '../sys/index.ts';
@@ -77,7 +77,9 @@ export class WindowPool {
     return window;
   }
 
-  /** Unmaps all windows of a blob, because a map keeps the space of an unlinked file. */
+  /**
+   * Unmaps all windows of a blob, because the host frees the space of an unlinked file only when no map of it is left.
+   */
   dropAll(file: BlobFile): void {
     for (let at = this.windows.length - 1; at >= 0; at--) {
       const window = this.windows[at]!;

@@ -22,7 +22,7 @@ export class CommandError extends Error {
   }
 }
 
-/** Wrong usage: the arguments contradict each other, or make no sense. */
+/** The error for wrong usage: arguments that contradict each other, or make no sense. */
 export function usageError(message: string, hint?: string): CommandError {
   return new CommandError('USAGE', message, hint, EXIT_USAGE);
 }
@@ -35,7 +35,7 @@ interface Problem {
   readonly exitCode: number;
 }
 
-/** Hints for codes where one hint fits most cases. An error that has its own note or hint does not get them. */
+/** Hints for codes where one hint fits most cases. An error that has its own note or hint gets none of these. */
 const HINTS: Readonly<Record<string, string>> = {
   EACCES: 'check the permissions or run as a user who has them',
   EPERM: 'it takes more privileges on this host',

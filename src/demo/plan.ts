@@ -7,8 +7,8 @@ export const BIG_FILE = '/large.bin';
 
 const CHANGED_FILES = 3;
 /**
- * Strides through the lists of files and of pages. They are prime, so that unless a stride divides the length of the
- * list, its steps visit every entry before they come to one again.
+ * Strides through the lists of files and of pages. Each stride is prime: unless it divides the length of the list,
+ * steps of this size visit every entry before they repeat one.
  */
 const FILE_STRIDE = 7919;
 const PAGE_STRIDE = 104_729;
@@ -36,7 +36,8 @@ export function planForks(count: number, bigBytes: number, smallFiles: readonly 
     }
     const [removed, ...changed] = chosen;
     const written = new Map<string, Buffer>();
-    // The lengths are one below, equal to or above multiples of a block, depending on the fork.
+    // The lengths are one byte below a multiple of a block in the first fork, a multiple in the second, and more in
+    // later ones.
     for (const [at, file] of changed.entries()) {
       written.set(file, content.at((at + 1) * BLOCK_SIZE * 16, BLOCK_SIZE * (at + 1) - 1 + index));
     }

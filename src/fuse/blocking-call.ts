@@ -20,12 +20,12 @@ import {
 const HELPER = 'fusermount3';
 
 const PLACE_TRIES = 20;
-/** What an unmount fails with where the mount is not, or no longer. */
+/** The error codes of an unmount if the mount is not, or no longer, at the path. */
 const MOVED: ReadonlySet<string> = new Set(['EINVAL', 'ENOENT', 'ENOTDIR', 'ELOOP']);
 
 /**
- * A mount point, and the `major:minor` of the device that must be mounted there: otherwise the call does nothing.
- * Undefined: any device.
+ * A mount point, and the number (`major:minor`) of the device that is mounted there; undefined for any device. If the
+ * device is gone, the call does nothing; if it was moved, `unmount` and `sync` find its new place.
  */
 export interface Place {
   readonly directory: string;
@@ -45,7 +45,10 @@ export type PathCall =
       readonly options: string;
       readonly descriptor: number;
     }
-  /** Mounts by fusermount3(1), for users without privileges. It sends the device over the socket `descriptor`. */
+  /**
+   * Mounts by fusermount3(1), for users without privileges. That program sends the descriptor of the device over the
+   * socket `descriptor`.
+   */
   | {
       readonly kind: 'mountByHelper';
       readonly directory: string;
@@ -57,7 +60,7 @@ export type PathCall =
   | (Place & { readonly kind: 'sync' })
   /** `Kernel.dropUnusedNames`, if the device is the uppermost mount there. */
   | (Place & { readonly kind: 'dropUnusedNames' })
-  /** Looks up `path`, a byte string, below the root of the device. */
+  /** Looks up `path`, a byte string, below the root of the mounted device. */
   | (Place & { readonly kind: 'lookUp'; readonly path: string });
 
 /** Makes the call, and waits for it. Throws an `FsError`. */
@@ -98,8 +101,8 @@ export function makeCall(kernel: Kernel, call: PathCall): void {
 
 /**
  * Opens a mount point, and gives `use` a path that leads to the opened directory even if a name in the original path
- * changes. ENOENT, ENOTDIR, ELOOP (there is a symlink in the path), EBUSY (a mount point already), ENOTEMPTY. Without
- * /proc, checks nothing and passes `directory` on.
+ * changes. ENOENT, ENOTDIR, ELOOP (there is a symlink in the path), EBUSY (something is mounted there already),
+ * ENOTEMPTY. Without /proc, checks nothing and passes `directory` on.
  */
 function withMountPoint(directory: string, hidesFiles: boolean, use: (place: string) => void): void {
   if (!existsSync('/proc/self/fd')) {
@@ -119,8 +122,8 @@ function withMountPoint(directory: string, hidesFiles: boolean, use: (place: str
 }
 
 /**
- * ESTALE, and it is unmounted again, where the mount point was renamed before it was one. Directories on the way may
- * come and go.
+ * Throws ESTALE, and unmounts again, if the new mount is not at `directory` because somebody renamed the mount point
+ * before the mount. Looks several times, because a directory on the path may be renamed and come back.
  */
 function requireInPlace(kernel: Kernel, link: string, directory: string): void {
   if (link === directory) return;
@@ -130,7 +133,7 @@ function requireInPlace(kernel: Kernel, link: string, directory: string): void {
   try {
     unmountAt(kernel, place(), true, (found) => deviceOfLink(found) === deviceMountedAt(place()));
   } catch {
-    // It ends with the device.
+    // The mount ends when its device is closed.
   }
   throw new FsError('ESTALE', {
     syscall: 'mount',
@@ -165,7 +168,7 @@ function withDirectory(directory: string, flags: number, use: (system: System, f
   }
 }
 
-/** Another user may rename a directory on the way just then, and the mount with it. */
+/** Unmounts. Tries again if another user meanwhile renamed a directory on the path, and so moved the mount. */
 function unmountPatiently(kernel: Kernel, { directory, device }: Place, isLazy: boolean): void {
   for (let tries = 1; ; tries++) {
     const place = placeOf(device, directory, 'umount');

@@ -1,4 +1,7 @@
-/** The worker of `BlockingCalls`. It makes calls in order, except those that other servers could hold up. */
+/**
+ * The worker of `BlockingCalls`. It makes calls in order, except those that other servers could hold up: child
+ * processes make these.
+ */
 import { closeSync } from 'node:fs';
 import path from 'node:path';
 import { parentPort } from 'node:worker_threads';
@@ -32,8 +35,8 @@ async function make(kernel: Kernel, call: BlockingCall): Promise<number> {
 }
 
 /**
- * This thread must wait for no process but its own: while a thread waits for another process, neither it nor its own
- * process can be ended.
+ * Makes a call that walks a path; a child process makes it if another server could hold it up. A thread that waits for
+ * such a server cannot be killed, so this process could not end.
  */
 async function walk(kernel: Kernel, call: PathCall): Promise<void> {
   const served = servedPlaceOf(call);

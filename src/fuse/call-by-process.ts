@@ -1,7 +1,7 @@
 /**
  * Makes a call in a child process, because another server could hold the call up, and gives the call up after a while.
  * Nothing can kill a thread that waits for a FUSE server which has read its request. In the owner, such a thread would
- * keep the process from ending and all of its mounts open, and the programs that use them would wait too. A child
+ * keep the process from ending. All of its mounts would stay, and the programs that use them would wait too. A child
  * process can be left behind.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -12,7 +12,10 @@ import { FsError, type PlainFsError } from '../base/index.ts';
 import type { PathCall } from './blocking-call.ts';
 
 const MAIN = fileURLToPath(new URL('./call-process.js', import.meta.url));
-/** Even a remote server answers sooner. An owner that ends has time for two such waits. */
+/**
+ * How long to wait for the child process. Even a remote server answers sooner, and an owner that ends has time for two
+ * such waits.
+ */
 const WAIT_MS_MAX = 4_000;
 /** The number of the call's descriptor in the child process. */
 const DESCRIPTOR = 3;
@@ -75,7 +78,10 @@ function stuckNote(directory: string): string {
   );
 }
 
-/** The error of the call. ENOTCONN means that a mount on the path has lost its server: adds which, and what to do. */
+/**
+ * The error of the call. ENOTCONN means that a mount on the path has lost its server: then adds which mount, and what
+ * to do.
+ */
 function explained(failure: PlainFsError, directory: string): FsError {
   const error = FsError.fromPlain(failure);
   if (error.code !== 'ENOTCONN') return error;

@@ -1,8 +1,8 @@
 /**
  * The names of a directory in a fixed order: by a hash of the name, which is also the cookie after which readdir(3)
  * continues. A reader may read a listing in pieces, from the kernel's cache, or after it was sorted again, while other
- * names come and go: it still gets every name that stays exactly once. (ext4 does the same: fs/ext4/dir.c.) An open
- * directory needs no state.
+ * names come and go. Even so it gets each name that stays, and gets it exactly once. (ext4 does the same:
+ * fs/ext4/dir.c.) An open directory needs no state.
  *
  * Names with the same hash, one pair in 2^52, get consecutive cookies.
  */

@@ -35,7 +35,10 @@ export function entryAt(session: Session, reply: Reply, at: number, inode: Inode
   session.remember(inode);
 }
 
-/** Replies to an open. ENOSYS if the mode of the mount needs no opens: then the kernel sends no more of them. */
+/**
+ * Replies to an open. Returns ENOSYS if the mode of the mount needs no opens; after that the kernel sends no more of
+ * them.
+ */
 export function replyOpened(reply: Reply, answer: OpenAnswer | undefined): number | undefined {
   if (answer === undefined) return ENOSYS;
   reply.zeros(OPEN_OUT.bytes);

@@ -1,11 +1,12 @@
 /**
  * Limits the kernel's own copies of bytes that programs have read or written through a mount. Such bytes are in memory
- * twice: in a page of a blob, which all forks share, and in a page of the mount's inode. This limits the second kind.
- * The kernel does not report which pages it keeps. But it asks for every page that it gets, so there is an upper bound:
- * the pages that it asked for and that were not evicted.
+ * twice: in a page of a blob, which all forks share, and in a page of the mount's inode. `KernelPages` limits the
+ * second kind. The kernel does not report which pages it keeps. But it asks for every page that it gets, so there is an
+ * upper bound: the pages that it asked for and that were not evicted.
  *
- * Large files count in pieces of 1 MiB, small files whole; each kind has its own limit. The least recently used are
- * evicted first, down to seven eighths of the limit, so that one message can evict several pieces of a file.
+ * Large files count in pieces of 1 MiB, small files whole; each kind has its own limit. The least recently used pieces
+ * and files are evicted first, down to seven eighths of the limit, so that one message can evict several pieces of a
+ * file.
  */
 import { BLOCK_SIZE, type Ino } from '../base/index.ts';
 
@@ -23,7 +24,7 @@ export interface Evicted<Owner> {
   readonly owner: Owner;
   readonly ino: Ino;
   readonly position: number;
-  /** 0 stands for the whole file. */
+  /** Length in bytes; 0 stands for the whole file. */
   length: number;
 }
 
@@ -39,7 +40,7 @@ interface Piece<Owner> {
 class PieceList<Owner> {
   heldBytes = 0;
   private readonly bytesMax: number;
-  /** Ordered by last use. */
+  /** The least recently used piece is the first. */
   private readonly pieces = new Set<Piece<Owner>>();
 
   constructor(bytesMax: number) {

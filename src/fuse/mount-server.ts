@@ -9,7 +9,7 @@ export interface ServeOptions {
   readonly io?: IoMode;
   /** Lets other users use the mount as well. Default: false. */
   readonly allowOther?: boolean;
-  /** Reads leave access times alone: a fork that is only read stores nothing. Default: false. */
+  /** True if reads leave access times alone, so that a fork that is only read stores nothing. Default: false. */
   readonly noAtime?: boolean;
   /** The first column of /proc/mounts. Default: `ramet:` and the tree's name. */
   readonly source?: string;
@@ -21,14 +21,14 @@ export interface Mount {
   /** Absolute path of the mount point. */
   readonly directory: string;
   readonly io: IoMode;
-  /** `major:minor`, the kernel's number of the mounted device; undefined where it is unknown. */
+  /** `major:minor`, the kernel's number of the mounted device; undefined if it is unknown. */
   readonly deviceNumber: string | undefined;
-  /** How many inodes of the tree the kernel keeps. */
+  /** Number of inodes of the tree that the kernel keeps. */
   readonly nodeCount: number;
   /** Resolves when the kernel has let go of the mount, however it was unmounted. The tree stays open. */
   readonly ended: Promise<void>;
   /**
-   * True when the watchdog or a user has aborted the connection. Every request then gets ENOTCONN. The mount stays in
+   * True when the watchdog or a user has aborted the connection. Then every request gets ENOTCONN. The mount stays in
    * its place until somebody unmounts it, so that no program takes the directory under it for the tree.
    */
   readonly isAborted: boolean;

@@ -20,7 +20,7 @@ import type { Wakefulness } from './wakefulness.ts';
 const REQUESTS_AT_ONCE = 64;
 /** How long to wait for a busy mount: programs that exit, or that look at every mount, keep it busy for a moment. */
 const BUSY_WAIT_MS = 500;
-/** How long the answer to a file handle may wait for the kernel to look up the name. */
+/** How long the answer to a lookup by file handle may wait until the kernel has looked up the file's name. */
 const LOOK_UP_WAIT_MS = 1000;
 
 /** Parts that all mounts of a server can share, since the server answers one request at a time. */
@@ -57,7 +57,7 @@ export class MountedTree implements Mount {
   private readonly onEnd: (mount: MountedTree) => void;
   /** `performance.now()` when a program last asked for anything. */
   lastRequestAt = performance.now();
-  /** True until a program asks for anything after a trim. */
+  /** True if no program has asked for anything since the last trim, or since the mount began. */
   isTrimmed = true;
   private resolveEnded: () => void = () => undefined;
   private isServed = true;
@@ -117,7 +117,7 @@ export class MountedTree implements Mount {
         return;
       }
       if (!request.begin(count)) continue;
-      // Between operations nothing holds an inode.
+      // No operation is under way between two requests, so nothing holds an inode that `trim` drops.
       stack.trim();
       const length = dispatch(this.session, request, reply, this.defer, onDefect);
       // ENOENT: the caller no longer waits for the answer.
@@ -125,7 +125,7 @@ export class MountedTree implements Mount {
     }
   }
 
-  /** Answers when the wait is over; the mount may have ended by then. */
+  /** Answers a deferred request when its wait is over, unless the mount has ended by then. */
   private readonly defer: OnDeferred = (deferred, unique) => {
     const { kernel, loop, reply, replyAddress, onDefect } = this.parts;
     loop.giveTurn();
@@ -167,10 +167,10 @@ export class MountedTree implements Mount {
 
   /**
    * Makes the kernel look up by name an inode that it asked for by file handle. Otherwise the inode's dentry has no
-   * name, and Linux takes such a dentry of FUSE for outdated: since 6.16 always, because its `d_time` is not set;
-   * before, because the kernel looks up the name `/` in it. An overlay then gives ESTALE for every file that it has
-   * copied up from this mount. Undefined when the tree knows no name. The wait is bounded, because the caller may hold
-   * a lock that the walk needs.
+   * name, and Linux takes such a dentry of FUSE for outdated: since Linux 6.16 always, because its `d_time` is not set;
+   * before 6.16, because the kernel looks up the name `/` in it. An overlay then gives ESTALE for every file that it
+   * has copied up from this mount. Undefined when the tree knows no name. The wait is bounded, because the caller may
+   * hold a lock that the walk needs.
    */
   lookUpByName(inode: Inode): Promise<void> | undefined {
     if (this.isDetached || inode.ino === this.session.calls.rootIno) return undefined;
@@ -180,14 +180,14 @@ export class MountedTree implements Mount {
     const done = walk.then(
       () => undefined,
       (error: unknown) => {
-        // The answer to the handle then goes out without a name.
+        // If the lookup fails, the file handle is answered all the same, and the dentry has no name.
         if (!(error instanceof FsError)) throw error;
       },
     );
     return Promise.race([done, pause(LOOK_UP_WAIT_MS, undefined, { ref: false })]);
   }
 
-  /** Frees the kernel's memory of unused names, where this process may ask for it. */
+  /** Makes the kernel free the memory of unused names, if this process may ask for that. */
   async dropUnusedNames(): Promise<void> {
     if (!this.isServed || this.isDetached || this.deviceNumber === undefined) return;
     try {

@@ -13,7 +13,7 @@ import { failureOf } from './errors.ts';
 import type { StreamCalls } from './streams.ts';
 import type { SyncCalls } from './sync-calls.ts';
 
-/** Files are read in pieces of this size. A piece that is not cached waits for a turn of the event loop. */
+/** Files are read in pieces of this size. A piece that is not cached is read in a later turn of the event loop. */
 const PIECE_BYTES = 512 * 1024;
 /** Files of unknown size are read in pieces of this size. */
 const UNKNOWN_SIZE_BYTES = 64 * 1024;

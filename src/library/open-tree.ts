@@ -1,4 +1,4 @@
-/** An open tree with its fs, which `Fork` and `Snapshot` of the library are built on. */
+/** An open tree with its functions of node:fs. `Fork` and `Snapshot` of the library are built on this class. */
 import type { View } from '../mapping/index.ts';
 import type { Tree } from '../store/index.ts';
 import type { SpaceCounts } from '../vfs/index.ts';
@@ -21,7 +21,9 @@ export class OpenTree {
     this.countSpace = countSpace;
   }
 
-  /** Made when first needed: it is some hundred functions, which a fork that is not used yet can do without. */
+  /**
+   * The tree's functions of node:fs. Made on first use: there are some hundred, which an unused fork can do without.
+   */
   private get calls(): NodeFsWithDescriptors {
     this.nodeFs ??= createNodeFs(this.tree.fileSystem, this.countSpace);
     return this.nodeFs;

@@ -33,7 +33,7 @@ abstract class StatsOf<T extends number | bigint> extends fileKindOver(HostStats
   }
 }
 
-/** fs.Stats: what stat(2) says, times in milliseconds. */
+/** fs.Stats: the fields of stat(2), with times in milliseconds. */
 export class Stats extends StatsOf<number> {
   constructor(attributes: Attributes) {
     super();

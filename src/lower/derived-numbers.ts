@@ -15,12 +15,12 @@ export function isDerived(ino: Ino): boolean {
   return ino >= DERIVED_INO_FIRST;
 }
 
-/** The number for `identity`. `salt` makes the numbers of layers differ. */
+/** The number for `identity`. `salt` makes the numbers differ from layer to layer. */
 export function derivedIno(identity: Uint8Array, salt: bigint): Ino {
   return (DERIVED_INO_FIRST + Number(checksum64(identity, salt) & MASK)) as Ino; // A derived number.
 }
 
-/** The number to try when one is taken. */
+/** The number to try next if `ino` is taken. */
 export function nextDerivedIno(ino: Ino): Ino {
   return (ino + 1 < 2 * DERIVED_INO_FIRST ? ino + 1 : DERIVED_INO_FIRST) as Ino; // A derived number, too.
 }

@@ -1,8 +1,8 @@
-/** Directory entries as single numbers: caches hold millions of them. */
+/** Directory entries as single numbers, because caches hold millions of entries. */
 import type { Ino, Name } from '../base/index.ts';
 import type { DentryRecord, NamedDentry } from '../meta/index.ts';
 
-/** `ino * 16 + kind`. */
+/** A directory entry as the number `ino * 16 + kind`, where `kind` is a DT_* constant. */
 export type Entry = number;
 
 /** No such name: a whiteout, or a name that no layer has. */
@@ -15,7 +15,7 @@ export function entryOf(ino: number, kind: number): Entry {
   return ino * 16 + kind;
 }
 
-/** The entry of a row; a whiteout has inode 0. */
+/** The entry of a row: `NO_ENTRY` for a whiteout, whose row has inode 0. */
 export function entryOfRow({ ino, kind }: DentryRecord): Entry {
   return ino === 0 ? NO_ENTRY : entryOf(ino, kind);
 }
@@ -28,7 +28,10 @@ export function entryKind(entry: Entry): number {
   return entry % 16;
 }
 
-/** Adds the names of a layer to those of the layers below it; a whiteout removes one. */
+/**
+ * Adds the names of a layer to `merged`, which has those of the layers below it. A whiteout removes its name from
+ * `merged`.
+ */
 export function mergeNames(merged: Map<Name, Entry>, dentries: readonly NamedDentry[]): void {
   for (const { name, dentry } of dentries) {
     if (dentry.ino === 0) merged.delete(name);

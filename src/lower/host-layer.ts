@@ -3,8 +3,8 @@
  * written to the directory. Names, attributes and bytes are the host's at the time of each call, unless a layer above
  * has recorded them. docs/host-trees.md says what happens when the host changes them.
  *
- * No symlink is followed and no mount point is crossed: a filesystem mounted inside the directory is another tree. A
- * store that lies inside is hidden.
+ * No symlink is followed and no mount point is crossed: a filesystem mounted inside the directory is another tree. If
+ * the store itself lies inside the directory, it is hidden.
  */
 import {
   type BlobId,
@@ -64,7 +64,7 @@ export class HostLayer implements DerivedLower {
   private readonly places: HostPlaces;
   private readonly directories: HostDirectories;
   private readonly store: Pick<HostStat, 'ino' | 'dev'>;
-  /** The result of the last lookup, for the `inode` that follows it. */
+  /** The result of the last `dentry`, kept for the call of `inode` that mostly follows it. */
   private seenIno: Ino | 0 = 0;
   private seenStat: HostStat | undefined;
 
@@ -183,19 +183,22 @@ export class HostLayer implements DerivedLower {
     return stat && this.recordAt(stat, place);
   }
 
-  /** Undefined when the file is not at its place. An open file counts as being there even without its name. */
+  /**
+   * The stat of a file; undefined if the file is no longer at its place. An open file counts as there even if its name
+   * is gone.
+   */
   private statOf(ino: Ino, place: HostPlace): HostStat | undefined {
     if (ino === this.places.root) return this.system.statFile(this.directories.root());
     const stat = this.statAt(place);
     if (stat !== undefined) return stat;
-    // Stop using the directory if it is held open: it may have left the tree.
+    // If the file is a directory that is held open, close it: it may have left the tree.
     this.directories.forget(ino);
     const open = place.blob === 0 ? undefined : this.blobs.externals.statOpen(place.blob as BlobId);
     if (open === undefined || !this.directories.isAt(place, open)) return undefined;
     return { ...open, nlink: Math.max(1, open.nlink) };
   }
 
-  /** Undefined when the file is no longer at its place. */
+  /** The stat of the file at a place; undefined if it is no longer the file that was seen there. */
   private statAt(place: HostPlace): HostStat | undefined {
     const stat = this.statPath(place);
     return stat !== undefined && this.directories.isAt(place, stat) ? stat : undefined;
@@ -211,7 +214,10 @@ export class HostLayer implements DerivedLower {
     }
   }
 
-  /** Calls with the open directory that a place lies in, and the name in it. ENOENT or similar if that is gone. */
+  /**
+   * Calls `call` with the open directory that a place lies in, and the name in it. ENOENT or similar if the directory
+   * is gone.
+   */
   private inParent<T>({ parent, path }: HostPlace, call: (directory: number, name: Buffer) => T): T {
     const slash = path.lastIndexOf('/');
     const name = nameToBytes(path.slice(slash + 1));
@@ -284,7 +290,9 @@ export class HostLayer implements DerivedLower {
 
   // Bytes.
 
-  /** The whole file as one run: only the host knows its holes, until the file is copied up. */
+  /**
+   * The file's extents: one run over the whole file, because only the host knows its holes until the file is copied up.
+   */
   runs(ino: Ino, sizeBytes: number): readonly Run[] {
     const place = this.places.get(ino);
     if (place === undefined || sizeBytes === 0) return [];
@@ -299,7 +307,10 @@ export class HostLayer implements DerivedLower {
     ];
   }
 
-  /** Opens the file at a place: any regular file if a layer above recorded something of it. ESTALE when it is gone. */
+  /**
+   * Opens the file at a place for reading. If a layer above has recorded something about it, opens any regular file
+   * that is there now. ESTALE if the file is gone.
+   */
   private openFile(place: HostPlace): number {
     try {
       const fd = this.directories.openToRead(place.path);
@@ -314,8 +325,8 @@ export class HostLayer implements DerivedLower {
   }
 
   /**
-   * Adds the path on the host: the user asked for a file of the fork and cannot guess which host file that is. The path
-   * of the call itself may lead through a descriptor.
+   * Adds the path on the host to an error, because the user asked for a file of the fork and cannot guess which host
+   * file that is. The path in the error itself may lead through a descriptor.
    */
   private named(error: unknown, place: { readonly path: string }, kind = 'file'): unknown {
     if (!isFsError(error) || error.note !== undefined) return error;
@@ -371,7 +382,10 @@ export class HostLayer implements DerivedLower {
     }
   }
 
-  /** Takes any file at the place: the layers above recorded only attributes. */
+  /**
+   * The stat of the file whose bytes the place shows. Takes any regular file at the place, because the layers above
+   * recorded only attributes. ESTALE if there is none.
+   */
   private statContent(place: HostPlace): HostStat {
     const stat = this.statPath(place);
     if (stat !== undefined && isFileMode(stat.mode)) return stat;
@@ -380,13 +394,13 @@ export class HostLayer implements DerivedLower {
 
   close(): void {
     this.directories.close();
-    // Forks may have recorded files of this tree open as well. This closes those of other trees too; they are reopened
-    // when they are used.
+    // Forks may have recorded files of this tree open as well. `closeAll` closes those of other trees too; they are
+    // opened again when they are used.
     this.blobs.externals.closeAll();
     for (const place of this.places.values()) {
       if (place.blob !== 0) this.blobs.externals.unfollow(place.blob as BlobId);
       place.blob = 0;
-      // The next mount of this filesystem has another device number.
+      // The next mount of this filesystem may have another device number.
       place.device = undefined;
     }
   }

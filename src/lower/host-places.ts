@@ -20,7 +20,7 @@ import {
   SUBVOLUMES,
 } from './origin-format.ts';
 
-/** The part of the host's filesystem that has a file, given the stat of its tree's root. */
+/** The part of the host tree in which a file lies, from the stats of the file and of the tree's root. */
 export function partOf(stat: HostStat, root: HostStat): HostPart {
   if (stat.isMountPoint) return MOUNTED;
   if (stat.dev === root.dev) return 0;
@@ -34,31 +34,33 @@ interface HostFile {
   readonly birthSeconds: number;
   readonly birthNanoseconds: number;
   part: HostPart;
-  /** st_dev, which changes with the next mount. Undefined if the file is known from its origin and was not seen yet. */
+  /** The file's st_dev, which may change at the next mount. Undefined while the file is known only from its origin. */
   device: number | undefined;
 }
 
 /** One file of a host tree. */
 export interface HostPlace extends HostFile {
-  /** The directory it was last seen in; 0: not known. */
+  /** Inode number of the directory in which the file was last seen; 0 if that is not known. */
   parent: Ino | 0;
   /** The path from the root of the tree. */
   path: string;
-  /** Another filesystem is mounted here. Nothing below is looked at. */
+  /** True if another filesystem is mounted here. Then nothing below this place is read. */
   isMountPoint: boolean;
-  /** The followed blob of its bytes; 0 until they are read. */
+  /** Number of the blob that stands for the file's bytes (`ExternalFiles.follow`); 0 until one is needed. */
   blob: number;
-  /** A layer above has recorded something about it, under this path. */
+  /** True once a layer above has recorded something about the file, under this path. */
   isAnchored: boolean;
-  /** It has a single name on the host. Once it is anchored: it had a single name when something was recorded. */
+  /**
+   * True if the file has a single name on the host; for an anchored file, if it had a single name when it was anchored.
+   */
   hasOneName: boolean;
 }
 
 /** Questions about places, which the host layer answers. */
 export interface KnownPlaces {
-  /** The stored origin of an inode number that was not seen yet. */
+  /** The stored origin of an inode number; undefined if none is stored. */
   stored(ino: Ino): Uint8Array | undefined;
-  /** Whether the file is still at its place. */
+  /** True if the file is still at its place. */
   isThere(place: HostPlace): boolean;
 }
 
@@ -98,8 +100,9 @@ export class HostPlaces {
   }
 
   /**
-   * Notes the place of a file that was just seen under a name, and returns its inode number. A file with one name that
-   * is anchored keeps its place: if the host moves it, it counts as another file, with a number of its own.
+   * Notes the place of a file that was just seen under a name, and returns its inode number. An anchored file with one
+   * name keeps its place: if the host moves the file, the file at the new place counts as another one, with a number of
+   * its own.
    */
   meet(stat: HostStat, part: HostPart, parent: Ino, name: Name): Ino {
     const { ino: hostIno, btime = NEVER } = stat;
@@ -128,19 +131,25 @@ export class HostPlaces {
     return ino;
   }
 
-  /** Whether the file seen under a name is that of `place`, which was seen before, here or elsewhere. */
+  /**
+   * True if the file just seen under a name is the file of `place`, which was seen earlier under this or another name.
+   */
   private isMet(place: HostPlace, stat: HostStat, part: HostPart, above: string, name: string): boolean {
     if (isPathOf(place.path, above, name)) return isIdentity(place, stat, part);
-    // It was moved, or got another link, after something was recorded about it: it counts as another file.
+    // An anchored file that was moved, or got another name, since it was anchored counts as another file.
     if (place.isAnchored && place.hasOneName) return false;
-    // `isThere` also sets `place.device`.
+    // `isThere` also sets `place.device`, which `isIdentity` needs.
     if (place.device === undefined && place.part !== 0 && !this.known.isThere(place)) return false;
     if (!isIdentity(place, stat, part)) return false;
-    // Without birth times, another file may have the number by now, unless the first is still at its place.
+    // Without birth times, the host may have given the number to another file, unless the first file is still at its
+    // place.
     return hasBirth(place) || (!hasOneName(stat) && this.known.isThere(place));
   }
 
-  /** Anchors a file that is about to be recorded. Returns its origin: how to find it again, and its present state. */
+  /**
+   * Anchors a file about which a layer above is about to record something. Returns the file's origin, which says how to
+   * find the file again and what its present state is.
+   */
   encode(place: HostPlace, stat: HostStat | undefined): Uint8Array {
     place.isAnchored = true;
     return encodeHostOrigin({
@@ -151,7 +160,10 @@ export class HostPlaces {
     });
   }
 
-  /** Adds the place that a stored origin describes, unless the file was seen since. Anchors it. DecodeError. */
+  /**
+   * Adds the place that a stored origin describes, unless the file was seen already. Anchors the file. Throws
+   * DecodeError.
+   */
   learn(ino: Ino, origin: Uint8Array): HostPlace {
     const known = this.places.get(ino);
     if (known !== undefined) {
@@ -175,7 +187,7 @@ export class HostPlaces {
   }
 }
 
-/** The place of a file met for the first time. The caller fills in where it is. */
+/** The place of a file met for the first time. The caller sets the parent, the device and `isMountPoint` if known. */
 function newPlace(
   hostIno: HostIno,
   birth: Timespec,
@@ -199,8 +211,8 @@ function newPlace(
 }
 
 /**
- * Whether a file of the host is the one that was seen before. For a place without a device, which is known only from an
- * origin, the stat must be that of the file now at the place; if it is the same file, its device is noted.
+ * True if a stat is that of the file of `place`. A place that is known only from an origin has no device. For it, pass
+ * the stat of the file that is now at the place; if that is the same file, its part and device are noted in `place`.
  */
 export function isIdentity(place: HostFile, { ino, btime, dev }: HostStat, part: HostPart): boolean {
   const isSameFile =
@@ -215,7 +227,7 @@ export function isIdentity(place: HostFile, { ino, btime, dev }: HostStat, part:
   return isSamePart;
 }
 
-/** Whether `found`, the file now at the place of an origin, is the file that the origin describes. */
+/** True if `found`, the file now at the place of an origin, is the file that the origin describes. */
 export function isOrigin(origin: HostOrigin, found: HostStat, root: HostStat): boolean {
   return isIdentity({ ...origin, device: undefined }, found, partOf(found, root));
 }

@@ -4,7 +4,10 @@
  */
 import type { Ino } from '../base/index.ts';
 
-/** Fits V8's small integers on every build: larger numbers would each be an object. */
+/**
+ * Bits used of each word. Numbers of 30 bits fit V8's small integers on every build; a larger number would be an
+ * object.
+ */
 const WORD_BITS = 30;
 
 export class InoSet implements Iterable<Ino> {
@@ -34,7 +37,7 @@ export class InoSet implements Iterable<Ino> {
     this.count++;
   }
 
-  /** In no particular order. */
+  /** Yields all numbers of the set, in no particular order. */
   *[Symbol.iterator](): Generator<Ino> {
     for (const [index, word] of this.words) {
       for (let bit = 0; bit < WORD_BITS; bit++) {

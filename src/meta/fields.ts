@@ -25,7 +25,10 @@ export function varint<N extends number>(): Format<N> {
   return VARINT as Format<N>; // A row holds what was written to it: numbers of that kind.
 }
 
-/** A format whose rows are checked as they are read: what Ramet never writes is damage, or was made by others. */
+/**
+ * A format that checks rows as they are read, because a row that Ramet never writes is damaged, or was made by others.
+ * `problemOf` returns what is wrong with a row, or undefined.
+ */
 export function checked<Row, Given>(
   format: Format<Row, Given>,
   problemOf: (row: Row) => string | undefined,
@@ -41,18 +44,18 @@ export function checked<Row, Given>(
   };
 }
 
-/** A varint in [first, end); `N` is the kind of number. */
+/** A varint in [first, end); `N` is the branded type of the number, `what` its name in errors. */
 export function numberIn<N extends number>(what: string, first: number, end: number): Format<N> {
   return checked(varint<N>(), (value) =>
     value < first || value >= end ? `${what} ${value} is not in [${first}, ${end})` : undefined,
   );
 }
 
-/** Inode numbers of the store are below 2^48, derived ones below 2^49 (`derived-numbers` in `lower`). */
+/** Inode numbers that the store gives out are below 2^48, derived numbers below 2^49 (`derived-numbers` in `lower`). */
 export const INO_END = 2 ** 49;
-/** Layers and other numbers that counters give out. */
+/** Layer numbers, and other numbers that counters give out, are below this. */
 export const COUNTED_END = 2 ** 48;
-/** A file of 2^53 bytes has so many blocks. */
+/** The number of blocks of a file of 2^53 bytes; block numbers are below this. */
 export const BLOCKS_END = 2 ** 41;
 
 export const rootIno = numberIn<Ino>('root inode', 1, INO_END);
@@ -89,7 +92,7 @@ export const timespec: Format<Timespec> = checked(
   ({ nanoseconds }) => (nanoseconds < 1e9 ? undefined : `a time has ${nanoseconds} nanoseconds`),
 );
 
-/** A path under some root: names with slashes between them, none for the root itself. */
+/** A path under some root: names with slashes between them, or nothing for the root itself. */
 export const pathBelow: Format<string> = checked(byteString, (path) =>
   path === '' || path.split('/').every(isFileName) ? undefined : 'a path in it leads elsewhere',
 );
@@ -106,7 +109,7 @@ export function oneOf<Name extends string>(what: string, ...names: readonly Name
   };
 }
 
-/** A u8, 1 when the value follows, else 0. */
+/** A u8: 1 if the value follows, else 0. */
 export function optional<T>(format: Format<T>): Format<T | undefined> {
   return {
     write(writer, value) {

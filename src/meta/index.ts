@@ -3,11 +3,11 @@
  * blobs) and the journal of each writable layer.
  *
  * Invariants: a row is returned only when its checksum over key and value is right. A transaction is durable when it
- * returns. Extents are complete in the layer that holds the inode's record. Only the process that holds a journal's
+ * returns. An inode's extents all lie in the one layer that its record names. Only the process that holds a journal's
  * flock writes it, and replay always yields a prefix of what was appended. One `*-format.ts` file and docs/format.md
  * describe every stored byte.
  *
- * Neighbours: `sys` below does the journal's I/O (LMDB does its own); `blob` beside it knows the bytes of files and not
+ * Neighbours: `sys` below does the journal's I/O (LMDB does its own); `blob` beside it knows the bytes of files but not
  * the tables; `layer` and `store` above read and change the tables.
  */
 export type { BlobKind, BlobRecord, BlobState } from './blob-format.ts';

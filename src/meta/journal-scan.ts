@@ -43,7 +43,8 @@ class FileWindow {
   }
 
   /**
-   * Reads `length` bytes of the file from `position` into `buffer`; returns their index, or -1 if the file ends before.
+   * Reads `length` bytes of the file from `position` into `buffer`; returns their index, or -1 if the file ends before
+   * they do.
    */
   load(position: number, length: number): number {
     if (position + length > this.sizeBytes) return -1;

@@ -34,13 +34,13 @@ const FIRST_BYTES = 16 * 1024;
 const STEP_BYTES_MAX = 4 * 1024 * 1024;
 /** A journal that is larger than this shrinks to this size when it restarts. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024;
-/** Kept allocated for records that give space back, so that files can be removed on a full disk. */
+/** Bytes kept allocated for records that give space back, so that files can be removed on a full disk. */
 const SPARE_BYTES = 4096;
 const PAYLOAD_BYTES_MAX = 2 ** 30;
 const MARK_PAYLOAD = new Uint8Array(MARK_PAYLOAD_BYTES);
 const ZERO = new Uint8Array(TERMINATOR_BYTES);
 const PAGE_BYTES = 4096;
-/** Shared by all journals of the process: a record is built and written in one go. */
+/** All journals of the process share it, because a record is built and written in one go. */
 const RECORDS = new RecordWriter();
 
 export class Journal {
@@ -51,11 +51,14 @@ export class Journal {
   private header: JournalHeader | undefined;
   private seed = 0n;
   private isAppendable = false;
-  /** The arguments of a `begin` that failed. The records before it are in the tables, so `append` may try again. */
+  /**
+   * The arguments of the last `begin`, if it failed. All records before it are in the tables, so `append` may call
+   * `begin` again.
+   */
   private failedBegin: { readonly generation: number; readonly nextSequence: number } | undefined;
   private syncError: FsError | undefined;
   private isOpen = true;
-  /** Where the next record goes. */
+  /** Offset in the file at which the next record goes. */
   private position = HEADER_BYTES;
   private allocatedBytes: number;
   private count = 0;
@@ -107,7 +110,7 @@ export class Journal {
     }
   }
 
-  /** The file has no valid header: there is nothing to replay. */
+  /** True if the file has no valid header, so that there is nothing to replay. */
   get isFresh(): boolean {
     return this.header === undefined;
   }
@@ -131,7 +134,7 @@ export class Journal {
     return this.sequence;
   }
 
-  /** A commit mark covers the records up to this sequence, or they were in the tables before `begin`. */
+  /** The last sequence that a commit mark covers, or that was in the tables before `begin`. */
   get lastMarkedSequence(): number {
     return this.markedSequence;
   }
@@ -160,8 +163,8 @@ export class Journal {
   }
 
   /**
-   * Restarts the journal under `generation`, or under the header's generation plus one if that is higher. Gives up
-   * every record so far: the tables must hold them durably. Errors: ENOSPC, EIO; then the next `append` tries again.
+   * Restarts the journal under `generation`, or under the header's generation plus one if that is higher. Gives up all
+   * records so far, so the tables must hold them durably. Errors: ENOSPC, EIO; then the next `append` tries again.
    */
   begin(generation: number, nextSequence: number): void {
     assert(this.isOpen, 'the journal is open');
@@ -244,7 +247,7 @@ export class Journal {
     try {
       this.system.pwrite(this.descriptor, ZERO, 0, TERMINATOR_BYTES, this.position);
     } catch {
-      // The next record that can be written goes to the same place.
+      // The next record that can be written goes to the same place, over the failed one.
     }
   }
 
@@ -268,7 +271,7 @@ export class Journal {
     return exact;
   }
 
-  /** An earlier `sync` failed, so nobody knows which records are durable. */
+  /** True once a `sync` has failed: then nobody knows which records are durable. */
   get hasSyncFailed(): boolean {
     return this.syncError !== undefined;
   }
@@ -291,8 +294,9 @@ export class Journal {
   }
 
   /**
-   * For a layer whose records are all in the tables: empties the file, so that the next opener finds it fresh, and
-   * closes it. After a crash, or `close` alone, the header stays and tells the next opener to replay.
+   * Empties the file, so that the next opener finds it fresh, and closes it. Only for a layer whose records are all in
+   * the tables. After a crash, or after `close` alone, the header stays in the file and tells the next opener to
+   * replay.
    */
   closeClean(): void {
     if (!this.isOpen) return;
@@ -300,7 +304,7 @@ export class Journal {
     this.close();
   }
 
-  /** Releases the lock. May be called twice. */
+  /** Closes the file, which releases the lock. May be called twice. */
   close(): void {
     if (!this.isOpen) return;
     this.isOpen = false;

@@ -28,7 +28,7 @@ function hostError(error: unknown, path: string): unknown {
   return new FsError(codeOfErrno(-errno), { syscall: 'open', path });
 }
 
-/** The open file, with the meta page that is in force. */
+/** The open file, with the newer of its two meta pages, which is the one in force. */
 class TablesFile {
   readonly path: string;
   readonly meta: LmdbMeta;
@@ -69,12 +69,18 @@ class TablesFile {
     return meta;
   }
 
-  /** The file ends before the last page that was ever used, which may be a free page. */
+  /**
+   * True if the file ends before the last page that was ever used. That page may be free, so the file may still be
+   * whole.
+   */
   get isShort(): boolean {
     return this.pageCount <= this.meta.lastPage;
   }
 
-  /** Follows both trees. Every page that they need must exist and be of the right kind. */
+  /**
+   * Follows both trees from their roots. Throws ERR_STORE_CORRUPT unless all their pages exist and are of the right
+   * kind.
+   */
   walk(): void {
     for (const root of this.meta.roots) {
       this.claim(root, 1);
@@ -126,8 +132,9 @@ function isDirectory(path: string): boolean {
 
 /**
  * Checks that LMDB can safely open the file in a directory. A missing or empty file passes. A file that others change
- * meanwhile may look damaged. `isThorough` follows every page, which takes longer the larger the tables are.
- * Errors: ENOENT, ENOTDIR and the like for the directory, ERR_STORE_CORRUPT, ERR_STORE_VERSION.
+ * meanwhile may look damaged. With `isThorough`, follows every page, so the time grows with the tables; otherwise
+ * follows them only if the file is short. Errors: ENOENT, ENOTDIR and the like for the directory, ERR_STORE_CORRUPT,
+ * ERR_STORE_VERSION.
  */
 export function checkTablesFile(directory: string, isThorough = false): void {
   inspect(directory, (file) => {

@@ -22,17 +22,17 @@ import { Rows, type TableFigures, type TablesOptions } from './rows.ts';
 import { ContentTable, CounterTable, HostTable, LayerTable, NumberTable, TreeTable } from './store-tables.ts';
 import { type Xattrs, xattrsFormat } from './xattr-format.ts';
 
-/** How long a slice may change rows, in milliseconds. The sync takes about as long again. */
+/** How long a slice may change rows, in milliseconds. The sync afterwards takes about as long again. */
 const SLICE_MS = 5;
 /** The pause after a slice, in which another process can take the lock. */
 const PAUSE_MS = 0.2;
 /** Rows removed between two looks at the clock. */
 const ROWS_AT_ONCE = 256;
 
-/** All keys: the first byte is the number of a table. */
+/** The range of all keys. The first byte of a key is the number of its table. */
 const ALL_ROWS = { start: Buffer.from([0]), end: Buffer.from([0xff]) };
 
-/** Tables with rows of layers, in the order in which rows are removed. */
+/** The tables with rows of layers, in the order in which `removeLayerRows` removes their rows. */
 const LAYER_TABLES = [
   TABLE.extent,
   TABLE.xattr,
@@ -59,13 +59,16 @@ export class MetaTables {
   readonly counters: CounterTable;
   readonly dropped: NumberTable<BlobId, DroppedRecord>;
   readonly externals: NumberTable<BlobId, ExternalRecord>;
-  /** A derived layer finds an inode again by its origin. Only that layer can read the bytes. */
+  /**
+   * Origins of inodes of derived layers: bytes by which such a layer finds an inode again. Only that layer can read
+   * them.
+   */
   readonly origins: InoTable<Buffer, Uint8Array>;
   readonly hosts: HostTable;
-  /** The tables that say where the bytes of a blob are if they are not in the store. */
+  /** The tables that say where a blob's bytes are, for blobs whose bytes are not in the store. */
   readonly elsewhere: readonly Pick<NumberTable<BlobId, object>, 'get' | 'remove' | 'entries'>[];
   private readonly byNumber: Readonly<Record<number, { verify(key: Buffer): void }>>;
-  /** The error that every change throws, while changes are not allowed. */
+  /** The error that every change throws while changes are not allowed; undefined while they are allowed. */
   readOnly: PlainFsError | undefined;
   private readonly rows: Rows;
   private readonly clock: Clock;
@@ -107,8 +110,8 @@ export class MetaTables {
   }
 
   /**
-   * Opens the tables in an existing directory, and makes empty ones where there are none. The clock measures slices.
-   * All processes must use the same kind of system, which locks the tables. Errors: ENOENT, ENOTDIR, EACCES of the
+   * Opens the tables in an existing directory, and makes empty ones if there are none. The clock measures slices. All
+   * processes must use the same kind of system, which locks the tables. Errors: ENOENT, ENOTDIR, EACCES of the
    * directory; ERR_STORE_CORRUPT; ERR_STORE_VERSION; ETIMEDOUT.
    */
   static open(
@@ -119,7 +122,7 @@ export class MetaTables {
     return new MetaTables(Rows.open(directory, kind, options), clock);
   }
 
-  /** May be called twice. All other calls then fail with ERR_STORE_CLOSED. */
+  /** Closes the tables. May be called twice. After it, all other calls fail with ERR_STORE_CLOSED. */
   close(): Promise<void> {
     return this.rows.close();
   }
@@ -141,7 +144,8 @@ export class MetaTables {
 
   /**
    * Runs `change` in a short transaction, one of several that long work is divided into. `change` should end when
-   * `isSpent` returns true: all other writers of the store wait meanwhile (20 ms at most, including the sync).
+   * `isSpent` returns true, because all other writers of the store wait until it ends (20 ms at most, including the
+   * sync).
    */
   slice<T>(change: (isSpent: () => boolean) => T): T {
     let wasSpent = false;
@@ -152,7 +156,7 @@ export class MetaTables {
         return wasSpent;
       });
     });
-    // The lock is not fair: the next slice would take it before a waiting process has woken up.
+    // The lock is not fair: without a pause, the next slice would take it before a waiting process has woken up.
     if (wasSpent) sleepBlocking(PAUSE_MS);
     return result;
   }

@@ -1,6 +1,6 @@
 /**
- * Copies files between trees by sharing blocks, in the owner. Through mount points that is impossible: the kernel never
- * passes a copy between two mounts to their server.
+ * Copies files between trees by sharing blocks, in the owner. Through mount points that is impossible, because the
+ * kernel never passes a copy between two mounts to their server.
  */
 import { FsError } from '../base/index.ts';
 import type { StoreEngine, Tree } from '../store/index.ts';
@@ -9,13 +9,16 @@ import type { FileSystem } from '../vfs/index.ts';
 import type { MountTable } from './mount-table.ts';
 import type { CloneParameters } from './protocol.ts';
 
-/** How long a snapshot stays open: a copy of a directory asks for one file after another. */
+/**
+ * How long a snapshot stays open after a copy. It is often needed again, because a copy of a directory asks for one
+ * file after another.
+ */
 const KEEP_OPEN_MS = 1_000;
 
 export class Cloning {
   private readonly engine: StoreEngine;
   private readonly mounts: MountTable;
-  /** The snapshot of the last copy, kept open. A fork is not kept open: other processes would find it busy. */
+  /** The snapshot of the last copy, kept open. A fork is not kept open, because other processes would find it busy. */
   private snapshot: Tree | undefined;
   private timer: NodeJS.Timeout | undefined;
 

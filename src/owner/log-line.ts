@@ -25,7 +25,7 @@ export function readableLine(line: string): string {
   }
 }
 
-/** All lines of a log, the oldest first. */
+/** All lines of a log, the oldest first. The older ones are in the file `PATH.1`. */
 export function readLog(path: string): string[] {
   return [...readLines(`${path}.1`), ...readLines(path)];
 }

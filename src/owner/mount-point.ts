@@ -1,6 +1,6 @@
 /**
- * Checks mount points, and adds hints to errors of mounts. Clients make the checks: the owner itself must not touch a
- * path that may lie on one of its own mounts.
+ * Checks mount points, and adds hints to errors of mounts. Clients make the checks, because the owner must not touch a
+ * path that may lie on one of its own mounts: it would wait for itself.
  */
 import { spawnSync } from 'node:child_process';
 import { lstatSync, readdirSync, readlinkSync, statfsSync, statSync } from 'node:fs';
@@ -33,7 +33,7 @@ function mountPointFailure(code: ErrorCode, directory: string, note = WAYS_OUT[c
   return new FsError(code, { syscall: 'mount', path: directory, note });
 }
 
-/** Every call in a mount fails with one of these codes once its server is gone. */
+/** The codes with which calls in a mount fail once the server of the mount is gone. */
 const GONE: ReadonlySet<string> = new Set(['ENOTCONN', 'ECONNABORTED']);
 
 function codeOf(error: unknown): ErrorCode {
@@ -49,7 +49,7 @@ export function isDeadMount(directory: string): boolean {
 
 function isDead(directory: string): boolean {
   try {
-    // Unlike stat, this is never answered from a cache.
+    // The kernel may answer stat from a cache, but never statfs.
     statfsSync(directory);
     return false;
   } catch (error) {
@@ -59,8 +59,9 @@ function isDead(directory: string): boolean {
 }
 
 /**
- * The mount point of a tree of this store whose mount server is gone; undefined if there is none. A mount does not say
- * which store it belongs to, but the store's log does. Mounts of other stores are not touched: their server may hang.
+ * The directory of a dead mount (one whose server is gone) of a tree of this store; undefined if there is none. A mount
+ * does not say which store it belongs to, but the store's log does. Does not touch mounts of other stores, because
+ * their servers may hang.
  */
 export function deadMountOf(tree: string, place: OwnerPlace): string | undefined {
   const source = nameFromString(mountSource(tree));
@@ -73,7 +74,10 @@ export function deadMountOf(tree: string, place: OwnerPlace): string | undefined
   return [...directories].find((directory) => isOurs(directory) && isDeadMount(directory));
 }
 
-/** Unmounts a mount whose server is gone, and nothing else; false where that is not allowed, or it is not there. */
+/**
+ * Unmounts the mount at a directory if the server of the mount is gone. False if there is no such mount, or if this
+ * user may not unmount it.
+ */
 export function detachDeadMount(directory: string): boolean {
   return detach(directory, isDead);
 }
@@ -90,11 +94,13 @@ function detach(directory: string, isMeant: (link: string) => boolean): boolean 
   }
 }
 
-/** Unmounts the mounts that a killed owner left in the store. Only for an owner that has no mounts yet. */
+/**
+ * Unmounts the mounts that a killed owner left in the store. Call it only while this owner has no mounts of its own.
+ */
 export function removeDeadMounts(mountsDirectory: string): void {
   for (const { isFuse, directory, device } of mountedPlaces()) {
     if (!isFuse || path.dirname(directory) !== mountsDirectory) continue;
-    // Nothing asks the killed owner, which may not have ended yet.
+    // Compares device numbers only: a call in the mount would wait for the killed owner, which may not have ended yet.
     detach(directory, (link) => deviceOfLink(link) === device);
   }
 }
@@ -105,8 +111,9 @@ export function realMountPath(directory: string): string {
 }
 
 /**
- * As `realMountPath`. EPERM where a symlink of another user, except root, leads to a directory that is not theirs: they
- * would choose what of yours is mounted over. The kernel's fs.protected_symlinks is much the same.
+ * Like `realMountPath`. EPERM if a symlink of another user, except root, leads to a directory that is not that user's,
+ * because that user would then choose which of your directories is mounted over. The kernel's fs.protected_symlinks is
+ * a similar rule.
  */
 export function ownMountPath(directory: string): string {
   const { real, links } = walk(directory);
@@ -119,7 +126,7 @@ export function ownMountPath(directory: string): string {
   return real;
 }
 
-/** Of a symlink itself; undefined for what is gone. */
+/** The user id that owns a path (the symlink itself, if it is one); undefined if nothing is there. */
 function ownerOf(place: string): number | undefined {
   try {
     return lstatSync(place).uid;
@@ -128,11 +135,12 @@ function ownerOf(place: string): number | undefined {
   }
 }
 
-/** Follows the symlinks of a path one by one. */
+/** Resolves a path: `real` is the path without symlinks, `links` are the symlinks on the way. */
 function walk(directory: string): { readonly real: string; readonly links: readonly string[] } {
   const absolute = path.resolve(directory);
   const links: string[] = [];
-  // The kernel lists mounts by real paths; the filesystem above may not answer.
+  // The kernel lists mounts by real paths, so this path has no symlinks. Do not walk it: a filesystem on the way may
+  // hang.
   if (mountedPlaces().some((place) => place.directory === absolute)) return { real: absolute, links };
   const rest = absolute.split('/');
   let real = '/';
@@ -159,8 +167,9 @@ function linkAt(place: string): string | undefined {
 }
 
 /**
- * The absolute path of a directory to mount at, without symlinks. Unmounts a dead mount that is in the way.
- * ENOENT, ENOTDIR, ENOTEMPTY (unless it is `lower`, on which the tree stands), EBUSY (a mount point already), EACCES.
+ * Checks a directory to mount at; returns its absolute path without symlinks. Unmounts a dead mount that is in the way.
+ * Errors: ENOENT, ENOTDIR, EACCES; ENOTEMPTY, unless the directory is `lower`, on which the tree stands; EBUSY if
+ * something is mounted there already; ENOTCONN if a dead mount cannot be removed; EPERM of `ownMountPath`.
  */
 export function checkMountPoint(directory: string, lower = ''): string {
   const place = ownMountPath(directory);

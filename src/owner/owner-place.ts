@@ -1,4 +1,7 @@
-/** The owner's files in a store: a lock that one process holds, a socket, a log, and its own mount points. */
+/**
+ * The owner's files in a store: a lock that one process holds, a socket, a log, and the mount points that the owner
+ * makes.
+ */
 import {
   accessSync,
   closeSync,
@@ -19,7 +22,7 @@ import { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, type System } from '../sys/inde
 const DESCRIPTORS = '/proc/self/fd';
 
 /**
- * The store's `run`. If this user cannot write to it, a directory of the user's own takes its place: EACCES if that
+ * The store's `run`. If this user cannot write to it, a directory of the user's own takes its place. EACCES if that
  * directory belongs to somebody else, or is open to others.
  */
 function runDirectoryOf({ directory, runDirectory }: StoreLayout): string {
@@ -49,11 +52,11 @@ export class OwnerPlace {
   readonly lockPath: string;
   readonly socketPath: string;
   readonly logPath: string;
-  /** The ordinary path of the store. */
+  /** The store's path, as other processes use it. */
   readonly shownDirectory: string;
-  /** The ordinary path of the directory with the mount points that the owner makes itself, for `hold`. */
+  /** The path, for other processes, of the directory with the mount points that the owner makes itself, for `hold`. */
   readonly mountsDirectory: string;
-  /** The path of the same directory in this process. */
+  /** The path of `mountsDirectory` for this process. */
   private readonly ownMountsDirectory: string;
 
   /** `shownDirectory` is the store's path for other processes, if this one uses another. */
@@ -108,14 +111,14 @@ export function takeOwnerLock(system: System, place: OwnerPlace): (() => void) |
 }
 
 /**
- * The path of the socket for the kernel. An address holds 107 bytes and a path may be longer, so this path names the
- * directory by a descriptor, which must stay open until a client is connected, or a server closed.
+ * The path of the socket, for connect(2) and bind(2). An address holds 107 bytes and a path may be longer, so this path
+ * names the directory by a descriptor, which must stay open until a client is connected, or a server closed.
  */
 export class SocketAddress {
   readonly path: string;
   private fd: number | undefined;
 
-  /** ENOENT where there is no such directory. */
+  /** ENOENT if the run directory is missing. */
   constructor(place: OwnerPlace) {
     if (!existsSync(DESCRIPTORS)) {
       this.path = place.socketPath;

@@ -2,14 +2,16 @@
  * Flattening in the background: shortens long chains in slices between the program's own events. It never keeps a
  * process alive: if the process ends first, the next process that opens the tree, or gc, does the rest.
  *
- * It belongs to the store, not to upkeep, because an open store flattens by itself. If it were in upkeep, everyone
- * who opens a store would have to pass a hook for it.
+ * Flattening belongs to the store, not to upkeep, because an open store flattens by itself. If it were in upkeep,
+ * everyone who opens a store would have to pass a hook for it.
  */
 import { isFsError, type LayerId, StoreError } from '../base/index.ts';
 import type { Lower } from '../lower/index.ts';
 import { Flattening, type FlatteningParts } from './flattening.ts';
 
-/** A chain that has grown to this many times the limit is flattened at once: the background did not get to it. */
+/**
+ * A chain that has grown to this many times the limit is flattened at once, because the background has not got to it.
+ */
 const OVERRUN = 4;
 
 export class Flattener {
@@ -33,12 +35,12 @@ export class Flattener {
     return this.work !== undefined || this.tops.size > 0;
   }
 
-  /** Checks the frozen layers under a tree, uppermost first. */
+  /** Schedules flattening if a tree has too many frozen layers under it; they are given uppermost first. */
   look([top, ...others]: readonly Lower[]): void {
     if (top !== undefined) this.note(top.id, 1 + others.length);
   }
 
-  /** Like `look`, for a chain that has just become longer. */
+  /** Like `look`, for a chain that has just become longer. Flattens at once if the chain is far too long. */
   lookGrown(layers: readonly Lower[]): void {
     this.look(layers);
     if (layers.length > this.layersMax * OVERRUN) this.finish();
@@ -60,7 +62,7 @@ export class Flattener {
     }).unref();
   }
 
-  /** Does a slice. A chain that cannot be flattened now, say on a full disk, stays as it is and works. */
+  /** Does one slice of the work. A chain that cannot be flattened now, say on a full disk, stays as it is and works. */
   private step(): void {
     try {
       this.work ??= this.next();
@@ -92,7 +94,7 @@ export class Flattener {
     this.finish();
   }
 
-  /** Does all that is left, at once. */
+  /** Does all the work that is left before it returns. */
   finish(): void {
     while (this.isBusy) this.step();
   }

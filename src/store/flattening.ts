@@ -6,16 +6,16 @@
  *     before   fork → 5 → 4 → 3 → 2 → base      snapshot → 3
  *     after    fork → 6 → 2 → base              snapshot → 3 → 2 → base        6 = what 5, 4 and 3 say together
  *
- * It takes enough layers to bring the chain well under its limit, and then each next layer that is not much larger than
- * all layers taken so far. So the number of times a row is copied grows with the logarithm of the rows, and a chain has
- * few large layers. The base is never copied: it is the imported tree, far larger than what stands on it, and trees
- * find there what they have in common.
+ * Flattening takes, from the top down, enough layers to bring the chain well under its limit. Then it goes on while the
+ * next layer is not much larger than all layers taken so far. So the number of times a row is copied grows with the
+ * logarithm of the rows, and a chain has few large layers. The base is never copied, because it is the imported tree:
+ * it is far larger than the layers on it, and trees share it.
  *
  * An inode's record still names the layer that had the extents when the record was written, even after that layer was
  * flattened; `holderOf` (lower/) says where the extents are now.
  *
  * While the new layer is being built it is in state 'building' and its lock is held, as in an import. Meanwhile gc
- * drops nothing, and the next gc removes a layer that a dead process left half built.
+ * drops nothing. If the process dies, the next gc removes the half-built layer.
  */
 import { type Ino, isFsError, type LayerId, type Name, runsByChunk } from '../base/index.ts';
 import { FrozenLayer, holderOf, isDerived, type Lower } from '../lower/index.ts';
@@ -27,9 +27,9 @@ import type { StoreParts } from './store-parts.ts';
 
 /** A chain with more layers than this under the writable one is flattened. */
 export const CHAIN_LAYERS_MAX = 16;
-/** How many layers a chain has afterwards at most, including the new one and the base. */
+/** The most layers that a chain has after flattening, including the new one and the base. */
 const CHAIN_LAYERS_AFTER = 8;
-/** A layer is copied with those above it if it has at most this many times their inodes. */
+/** A layer is merged with the layers above it if it has at most this many times as many inodes as they have. */
 const GROWTH = 2;
 
 export interface FlatteningParts extends StoreParts {
@@ -67,7 +67,7 @@ function countInodes(tables: MetaTables, layer: LayerId, limit: number): number 
   return count;
 }
 
-/** Rows written in one slice: 2 to 5 ms, while other writers of the store wait. */
+/** Rows written in one slice. That takes 2 to 5 ms, in which other writers of the store wait. */
 const SLICE_ROWS = 500;
 /** Writes rows inside a transaction. */
 type Put = () => void;
@@ -86,7 +86,10 @@ export class Flattening {
   private readonly chain: readonly Lower[];
   private readonly rows: Generator<Put>;
 
-  /** Undefined if the chain from `top` down has at most `layersMax` layers, or `top` is no longer frozen or in use. */
+  /**
+   * Starts to flatten the chain from `top` down. Undefined if the chain is short enough, or if `top` is no longer
+   * frozen, or gc has found it unused.
+   */
   static begin(parts: FlatteningParts, top: LayerId, layersMax: number): Flattening | undefined {
     parts.tables.renew();
     const record = parts.tables.layers.get(top);
@@ -101,7 +104,8 @@ export class Flattening {
     this.system = system;
     this.plan = plan;
     const top = tables.layers.get(plan.layers[0]!)!;
-    // As in an import: first the number, then the lock, so that gc never meets a living builder without its lock.
+    // As in an import, the lock is taken before the layer's row is written, so that gc never finds a living builder
+    // unlocked.
     this.id = tables.transaction(() => tables.allocate('nextLayer')) as LayerId;
     this.lock = LayerLock.take(system, layout.journalPath(this.id));
     this.record = {
@@ -139,13 +143,13 @@ export class Flattening {
   }
 
   /**
-   * Moves the layers and snapshots that stand on the uppermost of the old layers to the new one. False, and gives up
-   * the new layer, if none stands there any more or the old layers are no longer as planned.
+   * Moves the layers and snapshots that stand on the uppermost of the old layers to the new one. If none stands there
+   * any more, or the old layers are no longer as planned, gives up the new layer and returns false.
    */
   finish(): boolean {
     const { tables, plan } = this;
     const top = plan.layers[0]!;
-    // Found before the transaction. A tree that comes in between stays on the old chain, which stays whole.
+    // Listed before the transaction begins. A tree that comes in between stays on the old chain, which stays whole.
     tables.renew();
     const children = [...tables.layers.entries()].filter(([, { parent }]) => parent === top);
     const snapshots = [...tables.trees.entries()].filter(([, { layer }]) => layer === top);
@@ -182,7 +186,10 @@ export class Flattening {
     }
   }
 
-  /** True if the layers still form the chain, and gc has found none of them unused, so that no row was missing. */
+  /**
+   * True if the layers still form the chain, and gc has found none of them unused, so that no row was missing when it
+   * was read.
+   */
   private arePlanned(): boolean {
     const { layers, below } = this.plan;
     return layers.every((layer, index) => {
@@ -191,7 +198,7 @@ export class Flattening {
     });
   }
 
-  /** Yields functions that put one row, or a few that belong together. */
+  /** Yields functions, each of which writes one row of the new layer, or a few rows that belong together. */
   private *putRows(): Generator<Put> {
     const inos = new Set<Ino>();
     for (const { id } of this.merged) for (const ino of this.tables.inodes.inos(id)) inos.add(ino);
@@ -206,7 +213,10 @@ export class Flattening {
     }
   }
 
-  /** True if a tombstone hides an inode. Always true for a derived inode: a live layer may get it back. */
+  /**
+   * True if a tombstone hides the inode in a layer below. Always true for a derived inode, because a host directory may
+   * get the inode back.
+   */
   private isBelow(ino: Ino): boolean {
     if (isDerived(ino)) return true;
     const below = firstRecord(this.below, ino);
@@ -257,7 +267,10 @@ export class Flattening {
     return layer !== 0 && this.plan.layers.includes(layer);
   }
 
-  /** Merges the layers' names in a directory. A whiteout stays only where it hides something. */
+  /**
+   * Merges the layers' names in a directory. A whiteout stays only where it hides a name, or may come to hide one (in a
+   * derived directory).
+   */
   private *putNames(directory: Ino): Generator<Put> {
     const { dentries } = this.tables;
     const names = new Map<Name, DentryRecord>();

@@ -20,7 +20,10 @@ import {
 import type { HostSource } from '../meta/index.ts';
 import { HostMounts, type System } from '../sys/index.ts';
 
-/** `directory` is absolute. ENOENT, ENOTDIR, EACCES of the host; ELOOP for a directory in a mount of a store. */
+/**
+ * The real path and identity of a host directory, which is given as an absolute path. Errors: ENOENT, ENOTDIR, EACCES
+ * of the host; ELOOP for a directory in a mount of a store.
+ */
 export function hostSource(system: System, directory: string, isPinned: boolean): HostSource {
   try {
     const path = realPath(system, nameFromBytes(Buffer.from(directory)));
@@ -38,8 +41,8 @@ export function hostSource(system: System, directory: string, isPinned: boolean)
 }
 
 /**
- * Like realpath(3), for a byte string. Resolves one name at a time, so that no call reaches a mount of Ramet, which
- * this very process may have to answer.
+ * Like realpath(3), for a byte string. Resolves one name at a time, so that no call reaches a mount of Ramet: if this
+ * process serves the mount, the call would wait for itself.
  */
 function realPath(system: System, path: string): string {
   let rest = path.split('/');
@@ -76,7 +79,7 @@ function requireOther(mounts: HostMounts, path: string): void {
   throw new FsError('ELOOP', { note });
 }
 
-/** The host directories among layers and the components of their unions. */
+/** The paths of all host directories among `lowers`, and among the lowers of their unions' components. */
 export function hostDirectoriesOf(lowers: readonly Lower[]): string[] {
   return lowers.flatMap((layer) => {
     if (layer instanceof HostLayer) return [nameToString(layer.source.path)];

@@ -1,7 +1,6 @@
 /**
- * Bytes of a lease file. Each process that has the store open has such a file, and locks it until it closes the
- * store or dies.
- * Described in docs/format.md, "Leases".
+ * Bytes of a lease file. Each process that has the store open has such a file, and locks it until it closes the store
+ * or dies. See docs/format.md, "Leases".
  *
  *     u64 epoch since which the process relies on the content of the store; 2^53 - 1 if it has no tree open
  *     u32 process id

@@ -3,9 +3,9 @@
  * older than the epoch in which the blob was dropped. A process locks its lease file, and the kernel releases the lock
  * when the process dies. A lease file that someone else can lock therefore belongs to a dead process, and is removed.
  *
- * A process has one epoch for all its open trees: the epoch at which it opened the first of them. One for each tree
- * would not do, because a reflink between two trees may pass on blocks that only the older tree named. `advance` moves
- * the epoch up.
+ * A process has one epoch for all its open trees: the epoch at which it opened the first of them. One epoch for each
+ * tree would not do, because a reflink between two trees may pass on blocks that only the older tree named. `advance`
+ * moves the epoch up.
  */
 import { isFsError } from '../base/index.ts';
 import { O_CREAT, O_EXCL, O_RDWR, type System } from '../sys/index.ts';
@@ -13,7 +13,7 @@ import { pathExists } from './layout.ts';
 import { decodeLease, encodeLease, LEASE_BYTES, type LeaseRecord, NO_EPOCH } from './lease-format.ts';
 
 let leasesMade = 0;
-/** Does not match the lock files that lie beside the leases where the host has no file locks. */
+/** Matches leases, but not the lock files that lie beside them if the host has no file locks. */
 const LEASE_NAME = /^lease-[0-9]+-[0-9]+$/;
 
 export class Lease {
@@ -41,7 +41,7 @@ export class Lease {
         if (isFsError(error, 'EEXIST')) continue;
         throw error;
       }
-      // Before the file is locked, another process's scan may take it for a dead process's and remove it.
+      // Before this locks the file, another process may take it for the lease of a dead process, lock it and remove it.
       if (!system.tryLock(fd) || !pathExists(system, path)) {
         system.close(fd);
         continue;
@@ -79,7 +79,7 @@ export class Lease {
     this.write();
   }
 
-  /** The epoch in the lease file. */
+  /** The epoch in the lease file; `NO_EPOCH` while no tree is open. */
   get heldEpoch(): number {
     return this.epoch;
   }
@@ -110,7 +110,7 @@ export function livingLeases(system: System, directory: string): LeaseRecord[] {
       const lease = readLease(system, path);
       if (lease !== undefined) living.push(lease);
     } catch (error) {
-      // The process closed its lease meanwhile.
+      // The process has removed its lease since the directory was read.
       if (!isFsError(error, 'ENOENT')) throw error;
     }
   }

@@ -15,7 +15,7 @@ export function uppermostOf(source: string): string {
   return source.split(LOWERS_SEPARATOR)[0] ?? source;
 }
 
-/** EINVAL for a lower that is named twice, or for more lowers than a union may have. */
+/** Throws EINVAL for a lower that is named twice, or for more lowers than a union may have. */
 export function requireLowers(lowers: readonly string[], name: string): void {
   requireLowerCount(lowers.length, name);
   const twice = lowers.find((lower, index) => lowers.indexOf(lower) !== index);

@@ -2,10 +2,10 @@
  * Lets a process read a store without changing anything there: it makes no lock, no lease, no file. The process works
  * on a private copy of the tables and journals, in memory if the machine has /dev/shm, and reads the store's own blobs.
  *
- * Others may write to the store meanwhile, and know nothing of this reader. So it makes a new copy until nothing
- * changes while it copies. Every read compares blocks with their checksums. A blob without checksums is read only while
- * its file is as it was at the time of the copy (`BlobSpace.expect`): reads of a blob that has changed since fail, and
- * never return other bytes.
+ * Others may write to the store meanwhile, and know nothing of this reader. So it makes a new copy until nothing has
+ * changed during the copying. Every read compares blocks with their checksums. A blob without checksums is read only
+ * while its file is as it was at the time of the copy (`BlobSpace.expect`): reads of a blob that has changed since
+ * fail, and never return other bytes.
  */
 import { FsError, isFsError, isMissing, type LayerId, sleepBlocking, type Timespec } from '../base/index.ts';
 import { type BlobSpace, blobPath } from '../blob/index.ts';
@@ -16,14 +16,14 @@ import { StoreLayout } from './layout.ts';
 const PLACES = ['/dev/shm', process.env.TMPDIR ?? '/tmp', '/tmp'];
 const NAME = /^ramet-read-(\d+)-\d+$/;
 const PIECE_BYTES = 1024 * 1024;
-/** How often to try to copy a store that others change; the wait between two tries grows by a step. */
+/** How many times to try to copy a store that others change; the wait between two tries grows by a step each time. */
 const TRIES_MAX = 20;
 const WAIT_STEP_MS = 5;
 
 let copiesMade = 0;
 
 export class PrivateCopy {
-  /** The paths of the store's own blobs, and of private tables and journals. */
+  /** The paths of the store's own blobs, and of the private tables and journals. */
   readonly layout: StoreLayout;
   /** Writable layers whose journals are stored in the private tables. */
   readonly settled = new Set<LayerId>();
@@ -43,8 +43,8 @@ export class PrivateCopy {
   }
 
   /**
-   * Copies a store, and opens the tables of the copy with `open`. EBUSY where others change the store all the time;
-   * errors of the host.
+   * Copies a store, and opens the tables of the copy with `open`. EBUSY if others change the store all the time; errors
+   * of the host.
    */
   static async take(
     system: System,
@@ -76,7 +76,8 @@ export class PrivateCopy {
   }
 
   /**
-   * Copies journals first: the tables may then already have records that a journal still has, and replay skips them.
+   * Copies journals before tables. Then the copied tables may already have records that a copied journal still has,
+   * which replay skips; in the other order, records could be missing from both.
    */
   private fill(): void {
     const { system, source, layout } = this;
@@ -92,7 +93,7 @@ export class PrivateCopy {
       copyFile(system, `${source.metaDirectory}/data.mdb`, `${layout.metaDirectory}/data.mdb`);
   }
 
-  /** Notes the state of the blobs that have no checksums. */
+  /** Notes when the files of blobs without checksums were last changed. */
   private expectBlobs(tables: MetaTables, blobs: BlobSpace): void {
     for (const [, { state, activeBlob, unsealedBlobs }] of tables.layers.entries()) {
       for (const id of state === 'frozen' ? unsealedBlobs : [activeBlob]) {
@@ -102,8 +103,8 @@ export class PrivateCopy {
   }
 
   /**
-   * True when the store is still as it was copied. With `isLast`, journals may have changed: `changing` then has their
-   * layers.
+   * True if the store is still as it was copied. With `isLast`, journals may have changed. Adds the layers of changed
+   * journals to `changing`.
    */
   private isCurrent(isLast: boolean): boolean {
     const { system, source, journals } = this;
@@ -181,7 +182,7 @@ function removeTree(system: System, directory: string): void {
   }
 }
 
-/** The names of the journals. If the host has no locks, there are lock files beside them. */
+/** The names of the journals. Leaves out the lock files that lie beside them if the host has no locks. */
 function journalsIn(system: System, { journalsDirectory }: StoreLayout): string[] {
   return namesIn(system, journalsDirectory).filter((name) => /^\d+$/.test(name));
 }
@@ -204,7 +205,7 @@ function changedAt(system: System, path: string): Timespec | undefined {
   }
 }
 
-/** Undefined where there is no such file. */
+/** All bytes of a file; undefined if there is no such file. */
 function readAll(system: System, path: string): Buffer | undefined {
   let fd: number;
   try {

@@ -7,7 +7,7 @@ import { isDiskFull, isFsError } from '../base/index.ts';
 import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
 
 const RESERVE_BYTES = 4 * 1024 * 1024;
-/** How much is given up at a time, so that the next operation has the rest. */
+/** How much is given up at a time, so that the rest is left for later operations. */
 const STEP_BYTES = 1024 * 1024;
 
 export class Reserve {
@@ -53,7 +53,8 @@ export class Reserve {
   }
 
   /**
-   * Calls `use` with the open file. False if that fails: nothing depends on the reserve, so its failures are ignored.
+   * Calls `use` with the open file. True only if `use` returns true; false also if a call to the host fails, because
+   * nothing depends on the reserve.
    */
   private withFile(use: (fd: number, sizeBytes: number) => unknown): boolean {
     const { system, path } = this;

@@ -79,7 +79,7 @@ export class LineageComparison {
     for (const [name, dentry] of tree.list(directory)) note(list, paths, { directory, name }, dentry);
   }
 
-  /** Reports inodes that lost a name and got another as renamed. Returns the new paths. */
+  /** Reports as renamed the inodes that lost a name and got another. Returns the new paths. */
   private renames(): ReadonlySet<string> {
     const renamed = new Set<string>();
     for (const [ino, gone] of this.gone) {
@@ -99,7 +99,10 @@ export class LineageComparison {
     return renamed;
   }
 
-  /** Reports the other names of `gone` and `come`. A file in the place of one of the same type counts as modified. */
+  /**
+   * Reports the names that `renames` left in `gone` and `come`. A file that took the place of a file of the same type
+   * counts as modified.
+   */
   private replacements(): void {
     const gone = new Map<string, NameChange>();
     for (const item of [...this.gone.values()].flat()) gone.set(item.path, item);
@@ -161,7 +164,7 @@ function byPath(a: NameChange, b: NameChange): number {
   return a.path < b.path ? -1 : 1;
 }
 
-/** The record of an inode, if the inode has a name. */
+/** The record of an inode; undefined if the inode has no name. */
 function living(tree: StoredTree, ino: Ino): InodeRecord | undefined {
   const record = tree.record(ino);
   return record === undefined || record.nlink === 0 ? undefined : record;

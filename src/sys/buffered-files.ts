@@ -46,7 +46,7 @@ export const bufferedFiles = {
   pread,
   pwrite,
   fileSize,
-  // node:fs cannot tell if bytes are cached, so any read may have to wait for the disk.
+  // node:fs cannot tell if bytes are cached, so this returns -1: any read may have to wait for the disk.
   tryPread: (_fd, _target, _offset, length) => (length === 0 ? 0 : -1),
   allocate(fd, position, length) {
     allocateByWriting({ pread, pwrite, fileSize }, fd, position, length);

@@ -1,6 +1,7 @@
 /**
  * Calls on host trees through node:fs alone: no extended attributes, no device nodes, times set to about a microsecond.
- * They reach a name in an open directory through the directory's link in /proc, or by its path where there is no /proc.
+ * They reach a name in an open directory through the directory's link in /proc, or by the directory's path if there is
+ * no /proc.
  */
 import {
   type BigIntStats,
@@ -54,7 +55,7 @@ function hostStat(stat: BigIntStats): HostStat {
     atime: timesOf(stat.atimeNs),
     mtime: timesOf(stat.mtimeNs),
     ctime: timesOf(stat.ctimeNs),
-    // libuv gives 0 (or, before 1.46, the change time) where the host keeps no birth time.
+    // libuv gives 0 (or, before 1.46, the change time) if the host keeps no birth time.
     btime: stat.birthtimeNs === 0n ? undefined : timesOf(stat.birthtimeNs),
     isMountPoint: false,
     subvolume: undefined,
@@ -93,8 +94,8 @@ function nodeTime(times: Timespec): number | Date {
 }
 
 /**
- * Makes a call on a descriptor, or, where that fails because the file was opened with O_PATH (EBADF), on its link in
- * /proc.
+ * Makes a call on a descriptor. If that fails with EBADF, because the file was opened with O_PATH, makes the call on
+ * the descriptor's link in /proc.
  */
 function onFile(syscall: string, fd: number, call: () => void, byLink: (path: string) => void): void {
   try {
@@ -132,7 +133,7 @@ function refuse(syscall: string, path?: Buffer): never {
   });
 }
 
-/** Makes a call on a name in a directory. Its errors have no path. */
+/** Makes a call on a name in a directory. Errors of the call have no path. */
 function at<T>(syscall: string, directory: number, name: Buffer, call: (path: Buffer) => T): T {
   return attempt(syscall, undefined, undefined, () => call(pathIn(directory, name)));
 }

@@ -14,7 +14,7 @@ const ALIGNMENT_BYTES = 32;
 const ALIGNED_READ_BYTES_MIN = 4096;
 const PIECE_BYTES = 256 * 1024;
 
-/** Reads to `address`. Returns the bytes read, 0 at the end of the file, -1 where the read would have to wait. */
+/** Reads to `address`. Returns the bytes read, 0 at the end of the file, -1 if the read would have to wait. */
 type ReadAt = (fd: number, address: number, length: number, position: number) => number;
 
 /**

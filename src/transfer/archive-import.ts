@@ -48,11 +48,13 @@ const TYPE_BITS: Readonly<Record<Exclude<TarType, 'link'>, number>> = {
 /** The default limit of files and directories in an archive. Each takes about 300 bytes of memory. */
 const ENTRIES_MAX = 2_000_000;
 /**
- * Up to these, a device number is below 2^53, so that a JavaScript number holds it. The kernel itself has only 12 bits
- * for the major number and 20 for the minor one.
+ * The largest major and minor number: up to these, a device number is below 2^53, so that a JavaScript number holds it.
+ * The kernel itself has only 12 bits for the major number and 20 for the minor one.
  */
 const [MAJOR_MAX, MINOR_MAX] = [2 ** 21 - 1, 2 ** 32 - 1];
-/** The one above, 2^32 - 1, is -1: chown(2) takes it for "leave unchanged". */
+/**
+ * The largest user or group id. The next number, 2^32 - 1, means "leave unchanged" to chown(2), which reads it as -1.
+ */
 const ID_MAX = 2 ** 32 - 2;
 
 /** Limits of what an archive unpacks to. An import that exceeds one fails with EFBIG. */
@@ -149,7 +151,7 @@ export class ArchiveImport {
     await this.unpack(this.directoryOf(names, member.path), last, member);
   }
 
-  /** EINVAL for a member that cannot be stored; EFBIG when the members so far exceed `maxBytes`. */
+  /** Throws EINVAL for a member that cannot be stored, and EFBIG when the members so far exceed `maxBytes`. */
   private check({ path, type, target, uid, gid, deviceMajor, deviceMinor, ...member }: TarMember): void {
     if (uid > ID_MAX || gid > ID_MAX) throw this.refusal(path, `belongs to user ${uid}, group ${gid}`);
     if (deviceMajor > MAJOR_MAX || deviceMinor > MINOR_MAX)
@@ -241,7 +243,7 @@ export class ArchiveImport {
 
   // Paths.
 
-  /** The names of a path, with `.` and `..` resolved. EINVAL if it leads out of the tree; ENAMETOOLONG. */
+  /** The names of a path, with `.` and `..` resolved. EINVAL if the path leads out of the tree; ENAMETOOLONG. */
   private namesOf(path: string, what: string): Name[] {
     const names: Name[] = [];
     for (const part of path.split('/')) {
@@ -265,7 +267,9 @@ export class ArchiveImport {
     return found;
   }
 
-  /** The target of a hard link, or undefined if nothing has that path. Does not follow a symlink at its end. */
+  /**
+   * The target of a hard link, or undefined if nothing has that path. Does not follow a symlink at the end of the path.
+   */
   private find(target: string, path: string): TreeNode | undefined {
     const names = this.namesOf(target, 'the target of a hard link');
     const last = names.pop();

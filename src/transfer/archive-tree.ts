@@ -31,7 +31,7 @@ import type { LayerBuilder } from '../store/index.ts';
 const WHITEOUT_DENTRY = { ino: 0 as Ino, kind: 0 }; // In the table, inode 0 marks a whiteout.
 /** Longer targets of symlinks are not kept in memory, but read again when a path leads through the symlink. */
 const KEPT_TARGET_BYTES_MAX = 255;
-/** For a longer part of a string, V8 keeps the whole string that it was cut from. */
+/** Longer names are copied, because V8 would otherwise keep in memory the whole path that the name was cut from. */
 const CUT_CHARACTERS_MAX = 12;
 
 /** A record without the fields that the tree computes. */
@@ -51,12 +51,14 @@ export class FileNode {
   readonly ino: Ino;
   readonly mode: number;
   readonly isWhiteout: boolean;
-  /** The target of a symlink, where it is short. */
+  /** The target of a symlink; undefined if it is too long to keep. Empty for other files. */
   readonly target: string | undefined;
-  /** Only for a file of the base: the rows of other files are written as soon as they are unpacked. */
+  /**
+   * The record of a file of the base. Undefined for other files, whose rows are written as soon as they are unpacked.
+   */
   readonly record: InodeRecord | undefined;
   nlink: number;
-  /** The archive has a member for this file. */
+  /** True if the archive has a member for this file. */
   isUnpacked = false;
 
   constructor(ino: Ino, record: InodeRecord, isBase: boolean) {
@@ -74,23 +76,23 @@ export class DirectoryNode {
   readonly isBase: boolean;
   /** Undefined for the root. */
   readonly parent: DirectoryNode | undefined;
-  /** Length of its path, with a slash at the front of each name. */
+  /** Length of the directory's path in bytes, with a slash at the front of each name. */
   readonly pathBytes: number;
   readonly isWhiteout = false;
   record: InodeRecord;
   nlink: number;
-  /** Read on first use. */
+  /** The entries of the directory by name; read on first use. */
   names: Map<Name, TreeNode | DentryRecord> | undefined;
   /** For a directory of the base: the names whose entries have changed. */
   changedNames: Set<Name> | undefined;
-  /** The archive has a member for this directory, or for something in it. */
+  /** True if the archive has a member for this directory, or for something in it. */
   isUnpacked = false;
-  /** The archive has a member for the directory itself. */
+  /** True if the archive has a member for the directory itself. */
   isDescribed = false;
   isOpaque = false;
-  /** An opaque whiteout has removed the entries that it had in the base. */
+  /** True once an opaque whiteout has removed the entries that the directory had in the base. */
   isCleared = false;
-  /** Empty files in it may be whiteouts, marked by an attribute. */
+  /** True if empty files in the directory may be whiteouts, marked by an attribute. */
   hasMarkedWhiteouts = false;
 
   constructor(ino: Ino, record: InodeRecord, isBase: boolean, parent?: DirectoryNode, name = '') {
@@ -116,7 +118,7 @@ function isNode(found: TreeNode | DentryRecord): found is TreeNode {
 export class ArchiveTree {
   readonly root: DirectoryNode;
   private readonly builder: LayerBuilder;
-  /** For messages. */
+  /** The archive's path, for messages. */
   private readonly archive: string;
   private readonly entriesMax: number;
   private entries = 0;
@@ -125,7 +127,7 @@ export class ArchiveTree {
   /** The nodes whose row or tombstone is still to be written. */
   private readonly changed = new Set<TreeNode>();
 
-  /** `root` is the root's record, used where there is no base. */
+  /** `root` is the root's record, used only if there is no base. */
   constructor(builder: LayerBuilder, root: NewRecord, archive: string, entriesMax: number) {
     this.builder = builder;
     this.archive = archive;
@@ -137,7 +139,7 @@ export class ArchiveTree {
     else this.baseNodes.set(this.root.ino, this.root);
   }
 
-  /** Whether whiteouts are stored, to hide entries of the trees below this tree. */
+  /** True if whiteouts are stored, to hide entries of the trees below this tree. */
   private get keepsWhiteouts(): boolean {
     return this.builder.base === undefined;
   }
@@ -248,7 +250,10 @@ export class ArchiveTree {
     this.changed.add(node);
   }
 
-  /** Notes that the archive has a member here: whiteouts leave it alone. */
+  /**
+   * Notes that the archive has a member for `node`, or for `directory` itself, so that whiteouts leave it and the
+   * directories above it alone.
+   */
   unpacked(directory: DirectoryNode, node: FileNode | undefined): void {
     if (node !== undefined) node.isUnpacked = true;
     for (let at: DirectoryNode | undefined = directory; at !== undefined && !at.isUnpacked; at = at.parent) {
@@ -282,7 +287,10 @@ export class ArchiveTree {
     return node;
   }
 
-  /** Hides the entry of lower layers under a name. False when the archive's own entry hides it already. */
+  /**
+   * Hides the entry of lower layers under a name. False if there was nothing to hide: the base has no such entry, or a
+   * file of the archive itself hides it already.
+   */
   whiteout(directory: DirectoryNode, name: Name, record: NewRecord): boolean {
     const there = this.child(directory, name);
     if (there?.isUnpacked === true) {
@@ -309,7 +317,7 @@ export class ArchiveTree {
 
   /**
    * The directory under a name; creates it where there is none. A directory that replaces a file or a whiteout is
-   * opaque, because that hid the entry of lower layers.
+   * opaque, because the file or whiteout hid the entry of lower layers.
    */
   takeDirectory(directory: DirectoryNode, name: Name, record: NewRecord): DirectoryNode {
     const there = this.child(directory, name);

@@ -1,6 +1,6 @@
 /**
- * Shares the unchanged blocks of a changed file with its earlier version. Only files whose content is nowhere in the
- * store are compared, so an import of an unchanged tree is no slower.
+ * Shares the unchanged blocks of a changed file with its earlier version. Only files whose content is not in the store
+ * yet are compared, so the import of an unchanged tree is no slower.
  */
 import {
   BLOCK_SIZE,
@@ -19,7 +19,10 @@ import { countBlocks, type FileContent } from './stored-content.ts';
  * shared.
  */
 const LARGE_SHARE = 1024;
-/** More shared runs would cost more in memory maps of the file than they save; the shortest are left out first. */
+/**
+ * The most shared runs in a large file: more would cost more in memory maps of the file than they save. The shortest
+ * are left out first.
+ */
 const SHARED_RUNS_MAX = 2048;
 const SUM_BYTES = 8;
 /** Pieces of at most 256 KiB that are compared between two turns of the event loop. */
@@ -28,7 +31,10 @@ const PIECES_A_TURN = 16;
 export class EarlierSharing {
   private readonly builder: LayerBuilder;
   private readonly earlier: EarlierVersion;
-  /** Small contents of this import that lie in several places, by hash: the content table cannot express these. */
+  /**
+   * Small contents of this import that lie in several places, by hash. They are kept here because a row of the content
+   * table names only one place.
+   */
   private readonly mixed = new Map<string, FileContent>();
 
   constructor(builder: LayerBuilder, earlier: EarlierVersion) {
@@ -36,7 +42,10 @@ export class EarlierSharing {
     this.earlier = earlier;
   }
 
-  /** Stores the new blocks of a small file. Undefined, and nothing is stored, where all blocks are new. */
+  /**
+   * Stores the new blocks of a small file, and shares the others. If all blocks are new, stores nothing and returns
+   * undefined.
+   */
   small(
     earlierRuns: readonly Run[],
     hash: Buffer,
@@ -64,7 +73,10 @@ export class EarlierSharing {
     return content;
   }
 
-  /** Frees the blocks of a large file's own blob that are shared instead. Undefined where that is not worthwhile. */
+  /**
+   * Shares blocks of a large file with the earlier version, and frees these blocks in the file's own blob. If that is
+   * not worthwhile, frees nothing and returns undefined.
+   */
   async large(
     earlierRuns: readonly Run[],
     own: OwnBlob,
@@ -115,7 +127,7 @@ function contentOf(runs: readonly Run[], equal: readonly Run[], sizeBytes: numbe
   return { sizeBytes, runs, storedBytes, sharedBytes, clonedBytes: 0 };
 }
 
-/** The parts of a run that lie in data of the file; the file's holes stay holes. */
+/** The parts of `run` that lie in data of the file (`ownRuns`), so that the file's holes stay holes. */
 function within(run: Run, ownRuns: readonly Run[]): Run[] {
   const parts: Run[] = [];
   for (const { logical, count } of ownRuns) {
@@ -154,7 +166,8 @@ class SmallBlocks implements BlocksToStore {
   constructor(bytes: Buffer, sizeBytes: number) {
     this.count = blocksFor(sizeBytes);
     const within = sizeBytes % BLOCK_SIZE;
-    // A copy where the last block must be padded: the buffer belongs to the caller, and may end inside that block.
+    // Copies the bytes if the last block must be padded, because the buffer is the caller's and may end inside that
+    // block.
     this.bytes = within === 0 ? bytes : Buffer.alloc(this.count * BLOCK_SIZE);
     if (within > 0) bytes.copy(this.bytes, 0, 0, sizeBytes);
   }

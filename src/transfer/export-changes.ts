@@ -15,7 +15,7 @@ import type { TransferProgress } from './tally.ts';
 import { childPath, TreeReader } from './tree-walk.ts';
 import { OCI_PREFIX } from './whiteouts.ts';
 
-/** `oci`: a tar, with gzip where the name ends in .gz or .tgz; `overlay`: a directory. */
+/** `oci`: a tar, compressed with gzip if the name ends in .gz or .tgz; `overlay`: a directory. */
 export type ChangesFormat = 'oci' | 'overlay';
 
 export interface ChangesOptions {
@@ -57,13 +57,14 @@ class ChangesReader extends TreeReader {
     this.format = format;
     const { gone, put } = changedPaths(engine, before, after);
     for (const path of put.keys()) this.show(path);
-    // A file with several names is in the layer under all of them: its other names would lead to the old file.
+    // Put a changed file in the layer under all its names; a name left out would still lead to the old file.
     for (const [, paths] of new TreePaths(after).linkedAt(put.keys()))
       for (const path of paths) this.show(path);
     for (const path of gone.keys()) {
       const { directory, last } = parted(path);
       const ino = after.inoAt(directory);
-      // Entries of a removed directory are removed with it, and a name that has a new file is replaced by that.
+      // No whiteout is needed for an entry of a removed directory, which goes with it, or for a name under which the
+      // layer has something new.
       if (put.has(path) || ino === undefined) continue;
       if (!isDirectoryMode(after.record(ino)?.mode ?? 0)) continue;
       this.show(directory);

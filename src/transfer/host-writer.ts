@@ -98,7 +98,7 @@ export class HostWriter {
   private tolerance(item: TreeItem): Tolerance {
     const { uid, gid } = item.attributes;
     return {
-      // The file belongs to the exporting user.
+      // A file whose owner cannot be set stays with the exporting user.
       owner: (error) => {
         if (!isFsError(error, 'EPERM') && !isFsError(error, 'EINVAL')) throw error;
         const isOurs = uid === process.getuid?.() && gid === process.getgid?.();

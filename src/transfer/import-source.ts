@@ -18,12 +18,15 @@ export class ImportSource {
     return this.files.shown(path);
   }
 
-  /** Whether an error is about this host file. Errors with another path, or without one, are about the store. */
+  /** True if an error is about this host file. Errors with another path, or without one, are about the store. */
   isFailureOf(error: unknown, path: string): error is FsError {
     return error instanceof FsError && error.path === this.shown(path);
   }
 
-  /** In byte order, so that two imports of one tree give the same inode numbers, packing and report. */
+  /**
+   * The names in a directory, in byte order, so that two imports of one tree give the same inode numbers, packing and
+   * report.
+   */
   names(path: string): Name[] {
     return this.files.namesIn(path).sort((a, b) => (a < b ? -1 : 1));
   }

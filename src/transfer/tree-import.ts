@@ -1,6 +1,7 @@
 /**
  * Imports a host directory: walks the tree, reads its files, and hands rows and content to the LayerBuilder. The walk
- * itself reads files that are in the page cache; several others at a time are read from disk while it goes on.
+ * itself reads files that are in the page cache. It does not wait for other files: several at a time are read from disk
+ * meanwhile.
  */
 import {
   FsError,
@@ -34,7 +35,7 @@ import { planWhiteouts, putWhiteouts, storedXattrs, type WhiteoutForm } from './
 export interface ImportOptions extends ArchiveBounds {
   /** Name of the snapshot to make. */
   readonly name: string;
-  /** Changed files share blocks with their versions in this tree; default: the latest snapshot of the directory. */
+  /** The earlier tree with which changed files share blocks; default: the latest snapshot of the directory. */
   readonly against?: string | undefined;
   /** Leaves out what cannot be read, with a note, instead of failing. */
   readonly skipUnreadable?: boolean | undefined;
@@ -54,14 +55,14 @@ const CONCURRENCY = 16;
 /** How many times a file that keeps changing is read. The last reading is stored. */
 const ATTEMPTS = 3;
 
-/** What is stored of a new inode. That of a file with several names is kept until all its names were counted. */
+/** An inode to store. If its file has several names, it is kept until the walk has counted them. */
 interface LinkedInode {
   readonly ino: Ino;
   readonly stat: HostStat;
   readonly content: FileContent | undefined;
   readonly hasXattrs: boolean;
   readonly target: string;
-  /** The directory of its first name. */
+  /** Inode number of the directory that has the file's first name. */
   readonly parent: Ino;
   names: number;
 }
@@ -217,7 +218,7 @@ export class TreeImport {
     return true;
   }
 
-  /** Notes a directory whose mtime has changed since it was listed: entries came or went, and the list was imported. */
+  /** Reports a directory whose mtime changed after it was listed. The import went by that list. */
   private noteIfChanged(path: string, shown: string, before: HostStat): void {
     try {
       if (isSameTimespec(before.mtime, this.source.stat(path).mtime)) return;
@@ -231,7 +232,7 @@ export class TreeImport {
     return this.failure !== undefined || this.inFlight.size >= this.concurrency || this.pacing.isDue;
   }
 
-  /** Imports one entry. Returns whether it became a subdirectory, as a promise only if it has to wait. */
+  /** Imports one entry. Returns true if the entry became a subdirectory; a promise only if this has to wait. */
   private entry(place: ImportPlace): boolean | Promise<boolean> {
     let stat: HostStat;
     try {
@@ -366,8 +367,8 @@ export class TreeImport {
   }
 
   /**
-   * Sets `attempted.taken`. True if what was read is to be stored: the file did not change meanwhile, or this was the
-   * last attempt, which gets a note.
+   * Sets `attempted.taken`. True if the bytes read are to be stored: the file did not change meanwhile, or this was the
+   * last attempt, which gets a note in the report.
    */
   private verify(place: ImportPlace, attempted: Attempt, lengthRead: number): boolean {
     attempted.taken = { stat: attempted.stat, xattrs: this.xattrs(place, attempted.stat, attempted.fd) };
@@ -446,7 +447,7 @@ export class TreeImport {
     return { ino, stat, content: undefined, hasXattrs, target, names: 1, parent: place.directory };
   }
 
-  /** Imports one of several names of a file. The content is read for the first one only. */
+  /** Imports one of several names of a file. The content is read for the first name only. */
   private async linkedEntry(place: ImportPlace, stat: HostStat): Promise<void> {
     const key = `${stat.dev}:${stat.ino}`;
     const known = this.linked.get(key);
@@ -479,7 +480,7 @@ export class TreeImport {
     return { ino, stat, content, hasXattrs, target: '', names: 1, parent: place.directory };
   }
 
-  /** Stores files with several names last: names outside the tree do not count, so the walk has to end first. */
+  /** Stores the inodes of files with several names: after the walk, since only names in the tree count. */
   private storeLinked(): void {
     for (const inode of this.linked.values()) {
       if (inode !== 'left out') this.storeInode(inode.ino, inode);
@@ -492,6 +493,6 @@ interface Attempt {
   readonly fd: number;
   readonly stat: HostStat;
   readonly isLast: boolean;
-  /** Set once the file has been looked at after reading. */
+  /** Set by `verify` after the bytes were read. */
   taken: Omit<Taken, 'content'> | undefined;
 }

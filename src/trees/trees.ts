@@ -30,8 +30,8 @@ export class Trees {
   }
 
   /**
-   * Where the owner has mounted a fork; undefined for a fork that is not mounted, and for snapshots. ENOENT, as an
-   * error of `operation`.
+   * The owner's record of a fork's mount; undefined for a fork that is not mounted, and for snapshots. Throws ENOENT,
+   * with `operation` as its system call.
    */
   async mountOf(name: string, operation?: string): Promise<MountRecord | undefined> {
     if (!this.isElsewhere(name, operation)) return undefined;
@@ -39,19 +39,20 @@ export class Trees {
   }
 
   /**
-   * Whether another process may have the fork open. False for snapshots, which any number of processes may open, and
-   * for a fork that is open here, because that is not mounted.
+   * True if another process may have the fork open. False for snapshots, which any number of processes may open, and
+   * for a fork that is open here, because the owner cannot have mounted it.
    */
   private isElsewhere(name: string, operation?: string): boolean {
     const { engine } = this;
-    // A read-only engine has a copy of the fork's present state.
+    // A read-only engine has its own copy of the fork's present state, so nobody else need be asked.
     if (engine.isReadOnly) return false;
     return engine.openTreeOf(name) === undefined && engine.info(name, operation).kind === 'fork';
   }
 
   /**
-   * A tree to read from, opened once until `close`. Waits for a fork that another process has open. ENOENT; EBUSY;
-   * ENOTSUP, ENOTCONN for a mount that this process does not see.
+   * A tree to read from. Opens it at the first call; later calls return the same handle until `close`. Waits for a
+   * while if another process has the fork open. ENOENT; EBUSY; ENOTSUP, ENOTCONN for a mount that this process does not
+   * see.
    */
   async read(name: string): Promise<TreeHandle> {
     const known = this.handles.get(name);
@@ -87,7 +88,10 @@ export class Trees {
     this.handles.delete(name);
   }
 
-  /** Waits until the tree is not open in another process. Errors are those of `read`. */
+  /**
+   * Waits until no process other than the owner has the tree open. Errors are those of `read`. The returned handle is
+   * closed.
+   */
   async untilFree(name: string): Promise<TreeHandle> {
     const handle = await this.read(name);
     this.close(name);
@@ -110,8 +114,8 @@ export class Trees {
   }
 
   /**
-   * For the given trees that the owner has mounted: writes their present state to the tables, and returns their names.
-   * ENOENT.
+   * Writes to the tables the present state of those of the given trees that the owner has mounted. Returns the names of
+   * these. ENOENT.
    */
   async settleElsewhere(trees: Iterable<TreeState>): Promise<SettledElsewhere> {
     const names = new Set<string>();
@@ -143,7 +147,7 @@ export class Trees {
   }
 }
 
-/** EBUSY for a mount that was ended but is still in use by programs. */
+/** Throws EBUSY for a mount that was taken away from its directory but that programs still use. */
 function requireMounted({ isDetached, fork, directory, users }: MountRecord): void {
   if (!isDetached) return;
   const note = `${programsText(users)} still use it`;

@@ -8,14 +8,14 @@
  *   rewrite   makes files of frozen layers refer to the block that stays, a few files in each transaction
  *   follow    lets open trees read these files' extents again, and maps live views again
  *
- * Content never changes, and no space is freed: gc does that, by its own rules. So the process may die at any moment,
- * or the disk be full: every file is in its old or its new state. The next run continues with the rest, because blocks
- * that were merged are no longer separate.
+ * Content never changes. Dedupe frees no space; gc does that later, by its own rules. If the process dies at any
+ * moment, or the disk is full, every file is in its old or its new state. The next run continues with the rest, because
+ * blocks that were merged are no longer separate.
  *
- * Races. While dedupe runs it holds a lock that keeps gc from dropping anything, as an import does, so the blocks that
- * files now use stay; dedupe ignores blocks that were dropped before. It changes only frozen layers, whose rows nobody
- * else writes. A process that has read the old rows goes on with the old blocks, and its lease keeps these until the
- * process has followed (`OpenTrees`). Extents in blobs that the tables do not list are left alone.
+ * Races. While dedupe runs, it holds a lock that keeps gc from dropping anything, as an import does. So no block that a
+ * file gets can go away. Dedupe ignores blocks that gc dropped before. Dedupe changes only frozen layers, whose rows
+ * nobody else writes. A process that has read the old rows goes on with the old blocks, and its lease keeps these until
+ * the process has followed (`OpenTrees`). Extents in blobs that the tables do not list are left alone.
  */
 import {
   BLOCK_SIZE,
@@ -41,13 +41,13 @@ export interface DedupeOptions {
   readonly trees?: readonly string[];
   /** Memory for the index of blocks, in bytes. A store with more blocks than fit takes several passes. */
   readonly memoryBytes?: number;
-  /** Ends after this time; the next run continues. */
+  /** Milliseconds after which the run ends; the next run continues. */
   readonly timeMs?: number;
   /** Called several times a second. */
   readonly progress?: (state: DedupeProgress) => void;
   /** Ends the run, as `timeMs` does. */
   readonly signal?: AbortSignal;
-  /** Forks that other processes have just frozen. */
+  /** Forks that other processes have just frozen, so that dedupe need not freeze them. */
   readonly frozenElsewhere?: ReadonlySet<string>;
 }
 
@@ -60,7 +60,7 @@ export interface DedupeProgress {
 }
 
 export interface DedupeReport {
-  /** Bytes in blocks that files refer to and whose blob has checksums. */
+  /** Bytes in the blocks that files refer to, in blobs that have checksums. */
   readonly bytesLookedAt: number;
   /** Bytes in blocks that were found equal to others. */
   readonly bytesShared: number;
@@ -73,9 +73,9 @@ export interface DedupeReport {
   readonly blocksDiffering: number;
   /** Messages about blocks that could not be read. */
   readonly damaged: readonly string[];
-  /** Forks that another process has open: their data since they were last frozen was left alone. */
+  /** Forks that another process has open. Dedupe left alone the data that they got since they were last frozen. */
   readonly forksSkipped: readonly string[];
-  /** False where `timeMs` or `signal` ended the run early. */
+  /** False if `timeMs` or `signal` ended the run early. */
   readonly isComplete: boolean;
   readonly durationMs: number;
 }
@@ -83,14 +83,17 @@ export interface DedupeReport {
 type Counts = { -readonly [Field in keyof DedupeReport]: DedupeReport[Field] };
 
 const MEMORY_BYTES = 256 * 1024 * 1024;
-/** Files are changed when this number of moves, or of bytes, was found. A kill loses at most that much work. */
+/**
+ * Files are rewritten as soon as this many moves, or moves of this many bytes, are waiting. A kill loses at most that
+ * much work.
+ */
 const MOVES_AT_ONCE = 131_072;
 const BYTES_AT_ONCE = 1024 ** 3;
 const PROGRESS_MS = 100;
 
 /**
- * ENOENT: no such tree; EBUSY: another dedupe is under way; ENOSPC, EIO: the tables could not be written, and the files
- * changed so far stay changed; ERR_STORE_CORRUPT.
+ * Runs dedupe over a store. ENOENT: no such tree; EBUSY: another dedupe is under way; ENOSPC, EIO: the tables could not
+ * be written, and the files changed so far stay changed; ERR_STORE_CORRUPT.
  */
 export async function dedupeStore(engine: StoreEngine, options: DedupeOptions = {}): Promise<DedupeReport> {
   engine.requireOpen('dedupe');
@@ -103,7 +106,8 @@ export async function dedupeStore(engine: StoreEngine, options: DedupeOptions = 
   }
   const lock = takeLock(engine);
   try {
-    // After the lock is taken and before the marks are made, so that gc drops nothing from here on.
+    // The counter goes up after the lock is taken and before the marks are made, so that a running gc notices and drops
+    // nothing.
     engine.tables.transaction(() => void engine.tables.allocate('builders'));
     const run = new Dedupe(engine, options, wanted);
     for (const _piece of run.work()) await yieldToEventLoop();
@@ -170,7 +174,7 @@ class Dedupe {
     );
   }
 
-  /** Yields so that other work of the thread can run. */
+  /** Makes all steps. Yields so that other work of the thread can run. */
   *work(): Generator<void> {
     const { engine, report } = this;
     report.forksSkipped = this.freezeForks();
@@ -239,7 +243,8 @@ class Dedupe {
   }
 
   /**
-   * Sealed blobs with their live blocks: blobs of one file first, then by age, because the first of equal blocks stays.
+   * Sealed blobs with their live blocks. The first of equal blocks stays, so blobs of a single file come first, and
+   * older blobs before newer ones.
    */
   private sourcesOf({ blocks }: Marks): BlockSource[] {
     const { tables } = this.engine;
@@ -314,7 +319,7 @@ class Dedupe {
   private noteLookedAt(blocks: number): void {
     const { report, blocksTotal, options } = this;
     this.blocksLookedAt += blocks;
-    // Later passes look at some of these blocks again.
+    // Counts the first pass only, because later passes look at some of its blocks again.
     if (report.passes === 1) report.bytesLookedAt += blocks * BLOCK_SIZE;
     if (options.progress === undefined || this.elapsedMs < this.progressDue) return;
     this.progressDue = this.elapsedMs + PROGRESS_MS;
@@ -374,7 +379,7 @@ function countBlocks({ blocks }: Marks): number {
   return count;
 }
 
-/** Whether a fork that is not open here has anything in its own layer. */
+/** True if a fork that is not open here has inodes or a journal in its own layer. */
 function hasOwn(engine: StoreEngine, layer: LayerId): boolean {
   for (const _ino of engine.tables.inodes.inos(layer)) return true;
   return hasJournal(engine, layer);

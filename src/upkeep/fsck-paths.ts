@@ -4,10 +4,10 @@ import type { FrozenTree } from '../lower/index.ts';
 import type { Checked } from './fsck-findings.ts';
 import { layerView } from './layer-view.ts';
 
-/** Limit of names in one message: the thousandth fork of a tree adds nothing new. */
+/** The most names in one message, because the thousandth fork of a tree adds nothing new. */
 const NAMES_MAX = 8;
 
-/** As a `block`: any block of the blob. */
+/** The value of `block` that stands for any block of the blob. */
 export const ANY_BLOCK = -1;
 
 /** Stands in for the names if no tree shows the block any more. */
@@ -19,7 +19,7 @@ export interface DamagedBlock {
   readonly problem: string;
 }
 
-/** For each block, in order: the names (`tree:/path`) of the files that contain it, as one text. */
+/** Returns for each block, in order, the names (`tree:/path`) of the files that contain it, as one text. */
 export function nameFiles(checked: Checked, blocks: readonly DamagedBlock[]): string[] {
   const names = blocks.map((): Set<string> => new Set());
   const holders = holdersOf(checked, blocks);

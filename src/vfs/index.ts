@@ -1,10 +1,10 @@
 /**
- * vfs: paths, open files and permission: the behaviour of Linux's system calls, over the layers of one tree.
+ * vfs: what Linux's system calls do with paths, open files and permission, over the layers of one tree.
  *
  * Invariants: an open file belongs to the tree's inode, not to a layer; every change is one journal record, made on
  * behalf of a `Caller`. The functions of this room work on inodes and on places in directories. `FileSystem` resolves
- * paths and open files to inodes and places; `InodeCalls`, its `byInode`, serves FUSE by inode and name. Below it:
- * `layer`. Above it: `store`, which opens trees.
+ * paths and open files to inodes and places. Its field `byInode` (an `InodeCalls`) makes the same calls by inode and
+ * name, for FUSE. Below it: `layer`. Above it: `store`, which opens trees.
  */
 export type { Attributes, SpaceCounts, TimeChange } from './attributes.ts';
 export { type Caller, type Credentials, trustedCaller } from './caller.ts';

@@ -6,7 +6,7 @@
  *   then for each entry, in the order of the tags:
  *   u16  tag: 1 owner, 2 named user, 4 owning group, 8 named group, 16 mask, 32 others
  *   u16  permissions: 4 read, 2 write, 1 execute
- *   u32  the user or group of a named entry; 0xffffffff elsewhere
+ *   u32  the user or group of a named entry; 0xffffffff in other entries
  */
 import { FsError } from '../base/index.ts';
 
@@ -44,8 +44,8 @@ export interface AclEntry {
 export type Acl = readonly AclEntry[];
 
 /**
- * Decodes the entries. There may be none, and they need not form a valid ACL. ENOTSUP for another version; EINVAL for a
- * length that does not fit, an unknown tag, or a named entry without an id.
+ * Decodes the entries. There may be none, and they need not form a valid ACL. ENOTSUP for another version; EINVAL for
+ * an incomplete header or entry, an unknown tag, or a named entry without an id.
  */
 export function decodeAcl(bytes: Uint8Array): Acl {
   if (bytes.length < HEADER_BYTES) throw new FsError('EINVAL');

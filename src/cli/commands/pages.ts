@@ -92,7 +92,7 @@ function markOf(kinds: readonly PageRun['kind'][], resident: Uint8Array, start: 
     if (resident[page] === 1) inMemory++;
   }
   const pair = isUniform ? MARKS[kind] : MIXED;
-  // If `resident` is empty, nothing is known and all pages count as in memory. Of several pages the majority decides.
+  // If `resident` is empty, nothing is known and all pages count as in memory. For several pages, the majority decides.
   return resident.length === 0 || inMemory * 2 >= Math.max(mapped, 1) ? pair[0] : pair[1];
 }
 
