@@ -13,7 +13,7 @@ export interface Clock {
   elapsedMs(): number;
 }
 
-/** A clock that stands still except when it is read (by one microsecond) and when `advance` is called. */
+/** A clock that moves only when it is read, by one microsecond, and when `advance` is called. */
 export class ManualClock implements Clock {
   private microseconds: number;
 

@@ -1,7 +1,7 @@
 /** Ways to wait: block the thread, let other work run, or retry while another process holds a fork or a lock. */
 import { isFsError } from './errors.ts';
 
-/** Nothing ever notifies this, so that a wait on it lasts until its timeout. */
+/** Nothing ever notifies this, so a wait on it lasts until the wait's timeout. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4));
 
 /** Sleeps for this many milliseconds, fractions included. Nothing else in this thread runs meanwhile. */

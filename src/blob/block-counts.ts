@@ -20,7 +20,10 @@ export class BlockCounts {
     for (let block = start; block < end; block++) counts[block]!++;
   }
 
-  /** Takes one reference from each block of `[start, end)`. Calls `visit` for each run that is used or unused now. */
+  /**
+   * Takes one reference from each block of `[start, end)`. Calls `visit` for each run of these blocks that are now all
+   * used, or all unused.
+   */
   decrease(start: number, end: number, visit: (start: number, end: number, isUnused: boolean) => void): void {
     assert(this.areUsed(start, end), 'only blocks with references lose one');
     const { counts } = this;

@@ -3,9 +3,9 @@
  * remove them at any time. So they are read only by pread and never mapped: access to a mapped page beyond the end of a
  * truncated file raises SIGBUS.
  *
- * There are two kinds. A *recorded* file has a row with its state when it was copied up. Every read compares the state
- * before and after it (docs/host-trees.md), and fails with ESTALE where the file has changed. A *followed* file has no
- * row, and its number is valid only in this process: it is read as it is now, as a plain directory would show it.
+ * There are two kinds. A *recorded* file has a row with its state when it was copied up. Before and after every read,
+ * the file's state is compared with the row (docs/host-trees.md); ESTALE if the file has changed. A *followed* file has
+ * no row, and its number is valid only in this process. It is read as it is now, as a plain directory would show it.
  */
 import {
   type BlobId,
@@ -54,11 +54,11 @@ export interface ExternalPlace {
   open(): number;
 }
 
-/** What the store knows of recorded host files. */
+/** Tells what the store knows of recorded host files. */
 export interface ExternalSource {
-  /** The state in the tables. */
+  /** The state in the blob's row; undefined if there is no row. */
   externalState(blob: BlobId): ExternalState | undefined;
-  /** Undefined when the host tree is no longer in the store. */
+  /** How to open the file; undefined when its host tree is no longer in the store. */
   externalPlace(state: ExternalState): ExternalPlace | undefined;
 }
 
@@ -66,7 +66,7 @@ interface RecordedFile extends ExternalPlace {
   readonly state: ExternalState;
 }
 
-/** Whether a blob's bytes lie in a host file. */
+/** True if a blob's bytes lie in a host file. */
 export function isExternal(blob: BlobId | 0): boolean {
   return blob >= EXTERNAL_BLOB_FIRST && blob < FOLLOWED_BLOB_END;
 }
@@ -82,19 +82,19 @@ export class ExternalFiles implements BlobBytes {
   /** Set by the code that opens the tables. */
   source: ExternalSource | undefined;
   private readonly system: System;
-  /** Recorded files that have no row yet. */
+  /** The states of recorded files that have no row yet. */
   private readonly named = new Map<BlobId, ExternalState>();
   /** How to open the followed files. */
   private readonly followed = new Map<BlobId, () => number>();
   private nextFollowed = FOLLOWED_BLOB_FIRST;
-  /** Least recently used first. */
+  /** The open files, least recently used first. */
   private readonly opened = new Map<BlobId, OpenExternal>();
 
   constructor(system: System) {
     this.system = system;
   }
 
-  /** The number for a host file in this state. Extents that use it need a row with `stateOf`. */
+  /** The blob number for a host file in this state. Extents with this number need a row with `stateOf` of it. */
   name(state: ExternalState): BlobId {
     let blob = EXTERNAL_BLOB_FIRST + Number(BigInt.asUintN(HASH_BITS, checksum64(bytesOf(state))));
     for (;;) {
@@ -117,7 +117,7 @@ export class ExternalFiles implements BlobBytes {
     this.named.set(blob, state);
   }
 
-  /** The file has a row now. */
+  /** Call when the file has a row. */
   noteStored(blob: BlobId): void {
     this.named.delete(blob);
   }
@@ -168,7 +168,7 @@ export class ExternalFiles implements BlobBytes {
   seekHole(blob: BlobId, position: number): number | undefined {
     return this.seek(blob, (fd) => {
       const hole = this.system.seekHole(fd, position);
-      // lseek(2) has a hole at the end of every file.
+      // lseek(2) reports a hole at the end of every file.
       return hole === undefined || hole >= this.system.statFile(fd).size ? undefined : hole;
     });
   }
@@ -184,7 +184,7 @@ export class ExternalFiles implements BlobBytes {
   async fetch(blob: BlobId, position: number, length: number): Promise<void> {
     let fd: number;
     try {
-      // Opens a descriptor of its own: the one in `opened` may be closed meanwhile.
+      // Opens a descriptor of its own, because the one in `opened` may be closed meanwhile.
       fd = this.openFile(blob).fd;
     } catch (error) {
       if (isFsError(error)) return;
@@ -197,7 +197,7 @@ export class ExternalFiles implements BlobBytes {
     }
   }
 
-  /** Checks first that a recorded file is unchanged. */
+  /** The descriptor of the blob's file, opened if necessary. ESTALE if a recorded file has changed. */
   descriptor(blob: BlobId): number {
     const { fd, recorded } = this.use(blob);
     if (recorded !== undefined) this.requireUnchanged(fd, recorded);

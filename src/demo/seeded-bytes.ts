@@ -5,9 +5,9 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { assert } from '../base/index.ts';
 
-/** Bytes of one step of the counter. */
+/** Bytes that one step of the counter yields. */
 const STEP_BYTES = 16;
-/** The largest chunk that one call makes. */
+/** Length of the largest chunk that one call makes. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
 

@@ -40,9 +40,9 @@ export const setAttributes: Handler = (session, request, reply) => {
 /**
  * True if a file has no name and belongs to the caller. Then changes of its size and owner keep capabilities and
  * set-user-ID, unlike truncate(2) and chown(2). An overlay needs that: it copies a file up into an unnamed file, and
- * sets the bytes, capabilities, size, mode and then the owner. The kernel tells the two cases apart (ATTR_KILL_SUID),
- * but not to a server that clears set-user-ID itself (FATTR_KILL_SUIDGID in fs/fuse/dir.c). Nobody gains rights by
- * this: the owner of the file could set them again.
+ * sets the bytes, capabilities, size, mode and then the owner. The kernel knows which changes come from an overlay
+ * (without ATTR_KILL_SUID), but does not say so to a server that clears set-user-ID itself (FATTR_KILL_SUIDGID in
+ * fs/fuse/dir.c). Nobody gains rights by this, because the file's owner could grant them again.
  */
 function isOwnUnnamed({ record }: Inode, { uid }: Request): boolean {
   return record.nlink === 0 && record.uid === uid;
@@ -106,7 +106,7 @@ export const getXattr: Handler = (session, request, reply) => {
   return undefined;
 };
 
-/** LISTXATTR: the names that the caller may see, each with a zero byte after it. The kernel does not filter them. */
+/** LISTXATTR: the names that the caller may see, each followed by a zero byte. The kernel does not filter names. */
 export const listXattrs: Handler = (session, request, reply) => {
   request.need(GETXATTR_IN.bytes);
   const names = session.calls.xattrNames(KERNEL, session.inode(request.nodeId), () => hasAdmin(request));

@@ -1,10 +1,11 @@
 /**
  * Reads ahead from one directory to the next. A program that walks a tree visits directories in the order of their
  * parent's listing, each with everything inside it before the next. Meanwhile the server reads the names and inodes of
- * the directory that comes next, a few at a time, so that they are in memory when they are asked for. No request is
- * answered from here, so nothing can be out of date.
+ * the directory that comes next, a few at a time, so that they are in memory when the program asks for them. No request
+ * is answered from here, so nothing can be out of date.
  *
- * One listing does not prove that a program walks the tree. A second one, of the directory that was expected, does.
+ * One listing does not prove that a program walks the tree. A second listing, of the directory that was expected next,
+ * does.
  */
 import type { Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
@@ -12,11 +13,11 @@ import { NO_ENTRY } from '../lower/index.ts';
 import type { InodeCalls } from '../vfs/index.ts';
 import type { ListingCache } from './directory-listing.ts';
 
-/** Inodes that are read at once, in some 10 µs: a request may have to wait for that. */
+/** Number of inodes read in one call of `prepare`. This takes some 10 µs, for which a request may have to wait. */
 const INODES_AT_ONCE = 4;
-/** Larger directories are not read ahead: to read and sort this many names takes some 10 ms. */
+/** Most names in a directory that is read ahead. To read and sort this many takes some 10 ms. */
 const NAMES_MAX = 4096;
-/** Limit of `following`. */
+/** Most entries in `following`. */
 const FOLLOWING_MAX = 4096;
 
 export class DirectoryReadAhead {
@@ -24,9 +25,9 @@ export class DirectoryReadAhead {
   private readonly listings: ListingCache;
   /** For each listed directory, the next one in the same listing. */
   private readonly following = new Map<Ino, Ino>();
-  /** The last directory in the current listing. */
+  /** The last subdirectory that was noted in the current listing. */
   private last: Ino | undefined;
-  /** True when the directory that is being listed was expected. */
+  /** True when the directory that is being listed is the one that was expected next. */
   private isWalk = false;
   /** The directory that a walk comes to next. */
   private next: Ino | undefined;
@@ -70,7 +71,7 @@ export class DirectoryReadAhead {
     this.inodesReady = undefined;
   }
 
-  /** Prepares a piece of the next directory. Returns whether it took any time. */
+  /** Prepares a piece of the next directory. False if there was nothing to prepare. */
   prepare(): boolean {
     if (!this.isDue || this.next === undefined) return false;
     try {
@@ -82,7 +83,7 @@ export class DirectoryReadAhead {
     return true;
   }
 
-  /** Reads the names first, then a few inodes in each call. Returns whether there is more to do. */
+  /** Reads the names in the first call, and a few inodes in each later call. True while there is more to read. */
   private preparePart(ino: Ino): boolean {
     const { calls } = this;
     const found = calls.peekNames(ino, NAMES_MAX);

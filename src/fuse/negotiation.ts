@@ -20,16 +20,16 @@ export const MAX_WRITE_BYTES = 1024 * 1024;
 const MAX_PAGES = 256;
 const MAX_BACKGROUND = 64;
 const CONGESTION_THRESHOLD = 48;
-/** Times are stored in nanoseconds. */
+/** Granularity of stored times, in nanoseconds. */
 const TIME_GRANULARITY = 1;
-/** Blobs that are passed through lie on a filesystem that does not stack on others. */
+/** How deep filesystems may be stacked. With 1, a blob can be passed through only from one that is not stacked. */
 const STACK_DEPTH = 1;
 
 /**
- * Requested in every mode. Left out on purpose: ATOMIC_O_TRUNC (without OPEN the truncation would be lost),
+ * Features requested in every mode. Left out on purpose: ATOMIC_O_TRUNC (without OPEN the truncation would be lost),
  * locks (the kernel's own are right), WRITEBACK_CACHE (the kernel's dirty pages are lost when the owner dies).
- * AUTO_INVAL_DATA drops pages and listings when their times have changed. It is requested only for trees over a host
- * tree, because with it each write drops the file's pages.
+ * With AUTO_INVAL_DATA the kernel drops pages and listings when their times have changed. It is requested only for
+ * trees over a host tree, because each write then drops the file's pages.
  */
 const WANTED =
   Init.ASYNC_READ |
@@ -102,7 +102,10 @@ export const countSpace: Handler = (session, _request, reply) => {
 /** How long counts are reused before the host is asked again. */
 const FRESH_MS = 500;
 
-/** Counts space and inodes of the host's filesystem that holds `directory`. */
+/**
+ * Returns a function that counts space and inodes of the host's filesystem that holds `directory`. That function throws
+ * EIO if the host does not answer.
+ */
 export function spaceCounter(directory: string): () => SpaceCounts {
   let counts: SpaceCounts | undefined;
   let countedAt = 0;

@@ -3,7 +3,7 @@ import type { BlobId, Ino } from '../base/index.ts';
 import type { Inode } from '../layer/index.ts';
 import { Fopen } from './abi.ts';
 
-/** The fields of OPEN_OUT. */
+/** The answer to an open: the fields of OPEN_OUT. */
 export interface OpenAnswer {
   readonly handle: number;
   /** Flags of `Fopen`. */
@@ -14,14 +14,17 @@ export interface OpenAnswer {
 
 /** A policy leaves out the calls for which it has nothing to do. */
 export interface OpenPolicy {
-  /** `flags` are those of open(2). Returns undefined if the kernel need not send opens. ETXTBSY. */
+  /**
+   * Answers an open with the `flags` of open(2). Returns undefined if the kernel need not send opens. ETXTBSY when the
+   * file must not be opened for writing now.
+   */
   open(inode: Inode, flags: number): OpenAnswer | undefined;
-  /** The inode was just created, and is open for writing. */
+  /** Answers the open of a file that was just created, and is open for writing. */
   created(inode: Inode): OpenAnswer;
   openDirectory(inode: Inode): OpenAnswer | undefined;
-  /** `handle` is the one from the answer to the open. */
+  /** The kernel has closed an open file. `handle` is the one from the answer to the open. */
   release?(ino: Ino, handle: number): void;
-  /** ETXTBSY when the size of the file must not change now. */
+  /** Throws ETXTBSY when the size of the file must not change now. */
   requireResizable?(inode: Inode): void;
   /** Open files that the kernel reads directly from a blob, each with that blob. */
   passedThrough?(): Iterable<readonly [Ino, BlobId]>;

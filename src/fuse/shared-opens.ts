@@ -8,7 +8,7 @@
  * mode `cached`. The kernel allows no cached open of an inode while it is open with a backing file, nor the reverse, so
  * the first open decides.
  *
- * The server opens a blob through a read-only view of the blobs: otherwise the kernel would open the blob with the
+ * The server opens a blob through a read-only view of the blobs. Otherwise the kernel would open the blob with the
  * flags that the program used, and a write through a shared map would change a sealed blob.
  */
 import { closeSync, openSync } from 'node:fs';
@@ -19,7 +19,7 @@ import { fileLink, type Kernel, O_ACCMODE, O_RDONLY, O_TRUNC } from '../sys/inde
 import { Fopen } from './abi.ts';
 import { KEPT_DIRECTORY, KEPT_FILE, type OpenAnswer, type OpenPolicy } from './open-policy.ts';
 
-/** The current opens of one inode. */
+/** How many current opens of one inode use the kernel's cache, and how many are passed through. */
 interface Opens {
   cached: number;
   passed: number;
@@ -39,7 +39,7 @@ export class SharedOpens implements OpenPolicy {
   private readonly view: number;
   private readonly opens = new Map<Ino, Opens>();
 
-  /** EPERM where the process may not make the view or register files: both need CAP_SYS_ADMIN. */
+  /** EPERM where the process may not make the view or register files, because both need CAP_SYS_ADMIN. */
   constructor(kernel: Kernel, stack: LayerStack, device: number) {
     this.kernel = kernel;
     this.stack = stack;

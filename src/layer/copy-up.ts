@@ -1,6 +1,7 @@
 /**
- * Copy-up: before a fork changes the bytes of a host file or shares them with another file, its upper layer takes them
- * over. The upper layer either refers to the bytes in the host file (names them) or copies them.
+ * Copy-up: before a fork changes a file whose bytes are still in a host file, or shares these bytes with another file,
+ * its upper layer takes the bytes over. The upper layer either refers to them in the host file (names them) or copies
+ * them.
  */
 import {
   BLOCK_SIZE,
@@ -20,7 +21,7 @@ import type { LayerStack } from './layer-stack.ts';
 
 /**
  * The most pieces of data that a copy-up by name looks for in a host file; each takes some 4 µs. The rest of the file
- * counts as one piece; `dataRuns` asks the host for the holes in it.
+ * counts as one piece, and `dataRuns` later asks the host for the holes in that piece.
  */
 const SEGMENTS_MAX = 32_768;
 const COPY_BLOCKS = 256;
@@ -29,10 +30,11 @@ const COPY_ATTEMPTS = 3;
 
 /**
  * Call before bytes of the file change. From then on the upper layer has the file's extents: it names the ranges of the
- * host file (`ExternalFiles.name`), or copies them if the live layer is pinned or `mustTake` is set. A no-op when no
- * live layer has the bytes. ESTALE, EROFS, ENOSPC; EBUSY when the host file is constantly being written to.
+ * host file (`ExternalFiles.name`), or copies them if the live layer is pinned or `mustTake` is set. ESTALE, EROFS,
+ * ENOSPC; EBUSY when the host file is constantly being written to.
  *
- * After a call with `mustTake` the file names no host file at all, not even one that it named before.
+ * If the bytes are no longer in a live layer, only `mustTake` has an effect: it copies the ranges that an earlier
+ * copy-up named. After a call with `mustTake` the file names no host file at all.
  */
 export function copyUp(stack: LayerStack, inode: Inode, mustTake = false): void {
   const { live } = stack.chain;
@@ -68,15 +70,16 @@ export interface Loan {
   readonly release: (() => void) | undefined;
 }
 
-/** Blocks of a file. */
+/** A range of blocks of a file: `count` blocks from block `first` on. */
 export interface BlockRange {
   readonly first: number;
   readonly count: number;
 }
 
 /**
- * The extents of a range that a file shares with a file of `target`; the lending file does not change. Bytes in a host
- * file are named, or copied into `target` if the live layer is pinned or `mustTake` is set. ESTALE, ENOSPC, EBUSY.
+ * Returns the extents of a range of `inode` for a file of `target` to share; `inode` does not change. Bytes in a host
+ * file are named, or copied into the active blob of `target` if the live layer is pinned or `mustTake` is set. ESTALE,
+ * ENOSPC, EBUSY.
  */
 export function lend(
   stack: LayerStack,
@@ -128,7 +131,7 @@ function beingWritten(): FsError {
   return new FsError('EBUSY', { note: 'the host file is being written to while it is copied: try again' });
 }
 
-/** Copies the extents that earlier copy-ups named in host files. */
+/** Copies the bytes that earlier copy-ups named in host files into the active blob, and names them there. */
 function takeNamedBytes(stack: LayerStack, inode: Inode, mapping: Mapping): void {
   const named = [...mapping.extents].filter(({ blob }) => !stack.blobs.isStored(blob));
   if (named.length === 0) return;

@@ -5,8 +5,9 @@ import type { InodeRecord } from '../meta/index.ts';
 import type { Inode } from './inode.ts';
 
 /**
- * Brings the inode up to date. ESTALE when the layer no longer has it. If a layer above has recorded its attributes but
- * not its bytes, the inode keeps the recorded attributes, except size and times of writing, which follow the bytes.
+ * Brings the inode up to date. ESTALE when the live layer no longer has the inode. If a layer above has recorded the
+ * inode's attributes but not its bytes, the recorded attributes stay, except size and times of writing, which follow
+ * the bytes.
  */
 export function refresh(live: DerivedLower, inode: Inode): void {
   if (inode.isUnrecorded) refreshAll(live, inode);
@@ -20,7 +21,10 @@ export function mayChange(live: DerivedLower | undefined, inode: Inode): boolean
   return inode.isUnrecorded || inode.isDirectory || inode.record.extentLayer === live.id;
 }
 
-/** The times of a recorded directory change with its names, on the host or in the fork. */
+/**
+ * Gives a recorded directory the host's times of writing if these are later: its names change on the host as well as in
+ * the fork.
+ */
 function refreshTimes(live: DerivedLower, inode: Inode): void {
   let record: InodeRecord | undefined;
   try {

@@ -17,9 +17,9 @@ export interface CachedTree {
 }
 
 export interface CacheLimits {
-  /** An inode takes some 500 bytes, with its map more. */
+  /** How many inodes to keep at most. An inode takes some 500 bytes, and more with its extent map. */
   readonly inodesMax: number;
-  /** A name takes some 100 bytes. */
+  /** How many names to keep at most. A name takes some 100 bytes. */
   readonly namesMax: number;
 }
 
@@ -45,14 +45,14 @@ export class TreeCache {
     this.namesDueAt = limits.namesMax;
   }
 
-  /** What all trees held at their last use. */
+  /** How many inodes and names the trees together hold, each tree as of its last use. */
   get counts(): { readonly inodes: number; readonly names: number } {
     return { inodes: this.inodes, names: this.names };
   }
 
   /**
-   * Notes that a tree was just used. Call this only between operations, since every tree may drop inodes: an operation
-   * must never meet two objects for one inode.
+   * Notes that a tree was just used. Call this only between operations, because every tree may drop inodes here, and an
+   * operation that still has a dropped inode could meet a second object for it.
    */
   noteUse(tree: CachedTree): void {
     const counted = this.trees.get(tree) ?? { inodes: 0, names: 0 };
@@ -82,7 +82,7 @@ export class TreeCache {
     counted.names = tree.nameCount;
   }
 
-  /** Goes down to half of a limit that was exceeded, so that the next time does not come soon. */
+  /** Has the trees drop down to half of a limit that was exceeded, so that no more room is needed soon. */
   private makeRoom(): void {
     const { inodesMax, namesMax } = this.limits;
     const areInodesOver = this.inodes > this.inodesDueAt;
@@ -100,5 +100,5 @@ export class TreeCache {
   }
 }
 
-/** Shared by all stores of the process. */
+/** The cache that all stores of the process share, unless a store has limits of its own. */
 export const PROCESS_TREE_CACHE = new TreeCache();

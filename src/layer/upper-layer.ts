@@ -1,6 +1,6 @@
 /**
- * The writable layer of an open tree: its journal, its active blob, and the inode numbers reserved for it. The lock on
- * its journal makes one process its owner.
+ * The writable layer of an open tree: its journal, its active blob, and the inode numbers reserved for it. The process
+ * that holds the lock on the journal owns the layer.
  */
 import { BLOCK_SIZE, type BlobId, type Ino, isFsError, type LayerId } from '../base/index.ts';
 import { ActiveBlob, type BlobSpace } from '../blob/index.ts';
@@ -8,7 +8,7 @@ import { InoSet } from '../lower/index.ts';
 import { Journal, type LayerRecord, type MetaTables } from '../meta/index.ts';
 import type { System } from '../sys/index.ts';
 
-/** Inode numbers taken from the store in one durable transaction when a layer runs out. */
+/** How many inode numbers a layer that has run out of them takes from the store, in one durable transaction. */
 const INODE_RANGE = 65_536;
 
 export interface UpperParts {
@@ -27,11 +27,14 @@ export class UpperLayer {
   readonly journal: Journal;
   /** Inodes that have a row in the tables under this layer. */
   readonly stored: InoSet;
-  /** This layer gives out the numbers from here on, so no lower layer has them. */
+  /**
+   * The next inode number when the layer was opened. This layer gives out the numbers from here on, so no lower layer
+   * has them.
+   */
   readonly firstIno: Ino;
   /** True when the last owner did not close the layer. */
   wasUnclean = false;
-  /** False once the layer was closed, abandoned or retired: it may have another owner. */
+  /** False once the layer was closed, abandoned or retired. It may then have another owner. */
   isOpen = true;
   private readonly parts: UpperParts;
   private active: ActiveBlob | undefined;
@@ -42,7 +45,7 @@ export class UpperLayer {
     this.id = id;
     this.journal = Journal.open(parts.system, parts.journalPath, id);
     try {
-      // Read under the lock: before, another owner may have stored something.
+      // Read the tables only now: until the journal was locked, another owner could still store rows.
       parts.tables.renew();
       // A copy, since the next inode number is counted up in place.
       this.record = { ...(parts.tables.layers.get(id) ?? record) };
@@ -58,7 +61,10 @@ export class UpperLayer {
     return this.record.activeBlob as BlobId;
   }
 
-  /** The active blob: created at the first write, or opened and its counts rebuilt if the layer has written before. */
+  /**
+   * The active blob. The first call creates it, or, if the layer has written before, opens it and rebuilds its block
+   * counts.
+   */
   activeBlob(): ActiveBlob {
     this.active ??= this.openActive();
     return this.active;
@@ -66,7 +72,8 @@ export class UpperLayer {
 
   private openActive(): ActiveBlob {
     const { tables, blobs } = this.parts;
-    // After an unclean end the file may exist though the tables have no inode of the layer; recovery has synced it.
+    // Without rows of the layer the blob should have no file yet. After an unclean end it may have one, which recovery
+    // has synced.
     if (this.stored.size === 0 && !this.wasUnclean) {
       const created = this.tryCreateActive();
       if (created !== undefined) return created;
@@ -80,7 +87,7 @@ export class UpperLayer {
     return ActiveBlob.open(blobs, this.activeId, this.ownRuns(tables));
   }
 
-  /** Undefined when the file exists: an owner died before the tables named anything in it. */
+  /** Undefined when the file exists, because an owner died before the tables named anything in it. */
   private tryCreateActive(): ActiveBlob | undefined {
     try {
       return ActiveBlob.create(this.parts.blobs, this.activeId);
@@ -123,7 +130,7 @@ export class UpperLayer {
     return ino;
   }
 
-  /** For a replay: a record used this number, so it must not be given out again. */
+  /** Notes, during a replay, that a journal record used this number, so that it is not given out again. */
   noteIno(ino: Ino): void {
     if (ino >= this.record.inoNext && ino < this.record.inoEnd) this.record.inoNext = ino + 1;
   }
@@ -180,12 +187,12 @@ export class UpperLayer {
     return { lengthBlocks, lengthBytes: lengthBlocks * BLOCK_SIZE };
   }
 
-  /** True when nothing was ever written to this layer, so that the tree is what the layers below show. */
+  /** True when nothing was ever written to this layer, so the tree is exactly what the layers below show. */
   get isPristine(): boolean {
     return this.stored.size === 0 && this.journal.recordCount === 0 && this.active === undefined;
   }
 
-  /** For a checkpointed layer: nothing is left to replay, and the next opener sees that the layer was closed. */
+  /** Closes a checkpointed layer: nothing is left to replay, and the next opener sees that the layer was closed. */
   close(): void {
     this.isOpen = false;
     this.active?.close();
@@ -199,7 +206,7 @@ export class UpperLayer {
     this.journal.close();
   }
 
-  /** For a layer that was frozen or dropped: removes its journal. */
+  /** Closes a layer that was frozen or dropped, and removes its journal. */
   retire(): void {
     this.isOpen = false;
     this.active?.close();

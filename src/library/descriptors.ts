@@ -5,8 +5,8 @@ import { checkDescriptor } from './arguments.ts';
 import { systemFailure } from './errors.ts';
 
 /**
- * The first descriptor. It is far above those of the kernel, so that a descriptor of one filesystem fails in the other
- * with EBADF, and never means another file there.
+ * The first descriptor. It is far above the kernel's descriptors, so that one of ours fails with EBADF in node:fs, and
+ * one of the kernel's fails here, instead of naming another file.
  */
 export const FIRST_DESCRIPTOR = 1_000_000;
 
@@ -25,7 +25,7 @@ export class Descriptors {
     return FIRST_DESCRIPTOR + index;
   }
 
-  /** The open file of a descriptor; undefined if no file has it. Throws if `fd` cannot be a descriptor at all. */
+  /** The open file of a descriptor; undefined if there is none. Throws if `fd` cannot be a descriptor at all. */
   find(fd: unknown): TreeFile | undefined {
     if (typeof fd === 'number') {
       const file = this.files[fd - FIRST_DESCRIPTOR];
@@ -35,12 +35,12 @@ export class Descriptors {
     return undefined;
   }
 
-  /** As `find`, but throws EBADF, with `syscall`, if no file has it. */
+  /** Like `find`, but throws EBADF, with `syscall`, if there is no open file. */
   get(fd: unknown, syscall: string): TreeFile {
     return this.find(fd) ?? notOpen(syscall);
   }
 
-  /** As `get`, and frees the number. */
+  /** Like `get`, but also removes the file from the table, so that its descriptor can be given out again. */
   take(fd: unknown, syscall: string): TreeFile {
     const file = this.get(fd, syscall);
     // The cast: `get` has thrown unless fd is the number of an open file.
@@ -50,7 +50,7 @@ export class Descriptors {
     return file;
   }
 
-  /** Every open file; the table is empty afterwards. */
+  /** Removes all open files from the table and returns them. */
   takeAll(): TreeFile[] {
     const files = this.files.filter((file) => file !== undefined);
     this.files.length = 0;

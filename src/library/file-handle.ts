@@ -23,7 +23,10 @@ interface ReadOptions extends RangeOptions {
   readonly buffer?: unknown;
 }
 
-/** The position of a read. As in Node's FileHandle, null (the file's own) for anything but a safe integer from 0 on. */
+/**
+ * The position of a read: `position` if it is a safe integer and not negative, else null, which stands for the file's
+ * own position. Node's FileHandle does the same.
+ */
 function handlePosition(position: unknown): number | null {
   const number = typeof position === 'bigint' ? Number(position) : position;
   return typeof number === 'number' && Number.isSafeInteger(number) && number >= 0 ? number : null;

@@ -49,7 +49,7 @@ export function openFile(fileSystem: TreeFiles, path: unknown, flags: number, mo
   }
 }
 
-/** A length to truncate to: a whole number; anything below zero means zero. */
+/** Checks a length to truncate to, which must be an integer. Undefined and negative numbers mean 0. */
 export function truncateLength(length: unknown): number {
   if (length === undefined) return 0;
   checkInteger(length, 'len');

@@ -1,11 +1,11 @@
 /**
- * library: the public library (`Store`, `Fork`, `Snapshot`), whose open trees pass as node:fs. Everything exported here
- * is public: src/index.ts exports it again.
+ * library: the public library (`Store`, `Fork`, `Snapshot`). An open tree can stand in for node:fs. Everything exported
+ * here is public: src/index.ts exports it again.
  *
  * Invariants: the tables of descriptors are the only state of the filesystem that is kept here; every failure of the
- * core (`FsError`) leaves as a plain error in Node's shape with the system call and the paths; wrong arguments fail as
- * with Node. Neighbours: below it vfs (the calls), store (what the library opens), transfer (imports, exports),
- * lifecycle (commits, merges), trees and owner (mounts).
+ * core (`FsError`) reaches the caller as a plain error in Node's shape with the system call and the paths; wrong
+ * arguments fail as they do in Node. Neighbours: below it vfs (the calls), store (what the library opens), transfer
+ * (imports, exports), lifecycle (commits, merges), trees and owner (mounts).
  */
 export type { ErrorCode, StoreErrorCode } from '../base/index.ts';
 export { StoreError } from '../base/index.ts';

@@ -13,7 +13,7 @@ type Check = (value: unknown, name: string) => void;
 /** The check of each option, by its name. */
 type Checks = Readonly<Record<string, Check>>;
 
-/** The name of a tree; the store checks its form. */
+/** Throws unless `value` is a string. The store checks whether a string can be the name of a tree. */
 export function checkString(value: unknown, name: string): asserts value is string {
   if (typeof value !== 'string') throw invalidArgumentType(name, 'string', value);
 }
@@ -60,7 +60,7 @@ const CACHE: Checks = { inodesMax: atLeast(1), namesMax: atLeast(1) };
 export interface OpenOptions {
   /** Makes the store if there is none. Default: true. */
   readonly create?: boolean;
-  /** Opens a store that belongs to another user, whom you trust. Default: whether RAMET_TRUST_STORE is 1. */
+  /** Opens a store that belongs to another user, whom you trust. Default: true if RAMET_TRUST_STORE is 1. */
   readonly trustStore?: boolean;
   /**
    * Changes nothing in the store and leaves no trace in it, so that it may lie on a read-only filesystem. Calls that
@@ -107,13 +107,19 @@ export interface ForkOptions {
    * directory.
    */
   readonly lowers: readonly string[];
-  /** For a fork of a directory: the first change to a file copies all its bytes, so the host file may change later. */
+  /**
+   * For a fork of a directory: the first change to a file copies all its bytes, so that the host file may change later
+   * without harm. Default: false.
+   */
   readonly pin?: boolean;
 }
 
 export const CREATE_FORK: Checks = { name: checkString, lowers: checkStrings, pin: isSet };
 
-/** The trees, limits of memory and time, a function to call with the progress, and a signal that ends the run early. */
+/**
+ * Options of dedupe: the trees, limits of memory and time, a function to call with the progress, and a signal that ends
+ * the run early.
+ */
 export type StoreDedupeOptions = Omit<DedupeOptions, 'frozenElsewhere'>;
 
 export const DEDUPE: Checks = {

@@ -1,4 +1,4 @@
-/** The library's forms of commits, merges, rollbacks and exports of changes: names are text, errors in Node's shape. */
+/** Commits, merges, rollbacks and exports of changes for the library, with names as text and errors in Node's shape. */
 import { nameToString } from '../base/index.ts';
 import {
   type CommitReport,
@@ -17,12 +17,18 @@ import { systemFailure } from './errors.ts';
 import { named, reaching } from './tree-calls.ts';
 
 export interface CommitOptions extends Omit<TreeCommitOptions, 'onConflict' | 'trees'> {
-  /** 'none' (the default) changes nothing if there is a conflict, 'force' replaces, 'skip' leaves the path out. */
+  /**
+   * How to treat conflicts: 'none' (the default) changes nothing if there is one, 'force' replaces the path in the
+   * target, 'skip' leaves the path out.
+   */
   readonly conflicts?: CommitResolution;
 }
 
 export interface MergeOptions extends Omit<TreeMergeOptions, 'onConflict' | 'trees'> {
-  /** The side that wins a conflict; 'none' (the default) changes nothing if there is one. */
+  /**
+   * The side that wins a conflict, or 'markers' to put both versions into text files; 'none' (the default) changes
+   * nothing if there is a conflict.
+   */
   readonly conflicts?: MergeResolution;
 }
 
@@ -63,7 +69,10 @@ export async function mergeFork(
   return { ...report, conflicts: withText(report.conflicts) };
 }
 
-/** The fork must be closed in this process. Returns the name of the snapshot of its former state. */
+/**
+ * Makes a fork, which must be closed in this process, equal to a snapshot. Returns the name of the snapshot that keeps
+ * the fork's former state; undefined with `discard`.
+ */
 export function rollbackFork(
   engine: StoreEngine,
   name: string,

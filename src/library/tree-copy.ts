@@ -57,7 +57,7 @@ function copyOptions(options: unknown): CopyOptions {
 
 type Attributes = Stats | BigIntStats;
 
-/** One file to copy: both paths, and the attributes of what is there. */
+/** One file to copy: both paths, and the attributes of the files there. */
 interface CopyPair {
   readonly from: string;
   readonly source: Attributes;
@@ -79,7 +79,7 @@ function isSame(a: Attributes, b: Attributes): boolean {
   return a.ino === b.ino && a.dev === b.dev;
 }
 
-/** Whether `destination` lies below `source`, by their paths alone. */
+/** True if `destination` is `source` or lies below it, by their paths alone. */
 function isBelow(source: string, destination: string): boolean {
   const upper = resolve('/', source).split(sep).filter(Boolean);
   const lower = resolve('/', destination).split(sep).filter(Boolean);
@@ -142,7 +142,7 @@ export class TreeCopyCalls {
     yield* this.copyOne(pair, options);
   }
 
-  /** Looks at both ends and refuses what cannot be copied onto each other. */
+  /** Looks up both paths, and refuses a source that cannot be copied onto the target. */
   private checkPair(from: string, to: string, options: CopyOptions): CopyPair {
     // The cast: `look` throws where a source is missing.
     const source = this.look(from, options, true) as Attributes;
@@ -172,7 +172,7 @@ export class TreeCopyCalls {
       : this.attributes.lstatSync(path, { throwIfNoEntry });
   }
 
-  /** Refuses a destination below the source; its path alone does not show this if it leads through symlinks. */
+  /** Refuses a destination below the source, even if only symlinks on its path lead there. */
   private checkParents({ from, source, to }: CopyPair): void {
     const sourceParent = resolve('/', dirname(from));
     let parent = resolve('/', dirname(to));
@@ -246,14 +246,14 @@ export class TreeCopyCalls {
       old = String(this.links.readlinkSync(to));
     } catch (error) {
       if (!isCode(error, 'EINVAL')) throw error;
-      // No symlink is there, but something else: this fails with EEXIST.
+      // Something else than a symlink is there, so this fails with EEXIST.
       this.links.symlinkSync(content, to);
       return;
     }
     if (!isAbsolute(old)) old = resolve('/', dirname(to), old);
     const isDirectory = this.attributes.statSync(to, { throwIfNoEntry: false })?.isDirectory() ?? false;
     if (isBelow(content, old)) throw invalid(`cannot copy ${content} to a subdirectory of self ${old}`, to);
-    // Node refuses a new target below the old one: removing the link might remove the new target's contents.
+    // Node refuses a new target below the old one, because removing the link might remove the new target's contents.
     if (isDirectory && isBelow(old, content)) {
       const summary = 'Cannot overwrite symlink in subdirectory of self';
       const message = `cannot overwrite ${old} with ${content}`;

@@ -17,7 +17,7 @@ import type { MergedParts, MergePlan, MergeSides } from './merge-plan.ts';
 export class MergeApplication {
   private readonly ours: FileSystem;
   private readonly theirs: FileSystem;
-  /** For hard-linked files, by inode number: a name that our tree has already. */
+  /** For hard-linked files, by inode number: a name that the file has in our tree already. */
   private readonly names = new Map<number, string>();
 
   constructor(engine: StoreEngine, { ours, theirs }: MergeSides, { take }: MergePlan) {
@@ -36,7 +36,10 @@ export class MergeApplication {
     }
   }
 
-  /** First removes, the content of a directory before the directory; then adds, a directory before its content. */
+  /**
+   * Removes paths, the content of a directory before the directory; then adds paths, a directory before its content;
+   * then merges.
+   */
   all({ take, drop, merge }: MergePlan): void {
     for (const path of drop) this.remove(path, true);
     const paths = [...take].sort();
@@ -89,7 +92,10 @@ export class MergeApplication {
     if (stat === undefined || !isDirectoryMode(stat.mode)) this.put(parent);
   }
 
-  /** Makes the path a file of the other side. False when it became a hard link to a file that our side has. */
+  /**
+   * Makes the path a regular file with the other side's content. False when the path is now a hard link to a file that
+   * our side has.
+   */
   private putFile(path: string, wanted: Attributes, isThere: boolean): boolean {
     if (isLinked(wanted)) {
       const known = this.names.get(wanted.ino);

@@ -11,7 +11,7 @@ import type { TreeFiles } from '../vfs/index.ts';
  */
 const OWN_NAMES: ReadonlySet<string> = new Set(['.git', '.hg', '.svn', '.jj', '.bzr']);
 
-/** Whether a path of these trees has one of `OWN_NAMES` in it, or lies in a bare Git repository. */
+/** True if a path of these trees has one of `OWN_NAMES` in it, or lies in a bare Git repository. */
 export function isOfRepository(trees: readonly TreeFiles[], path: string): boolean {
   const names = path.split('/').slice(1);
   if (names.some((name) => OWN_NAMES.has(name))) return true;

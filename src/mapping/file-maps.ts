@@ -10,7 +10,7 @@ import { MappedRange, View } from './view.ts';
 const GATHER_BLOCKS = 64;
 
 export class FileMaps {
-  /** Passed to `PhysicalSpace.onUnmapped`. */
+  /** The argument for `PhysicalSpace.onUnmapped` when the last view ends. */
   private readonly unmapListener: object;
   private readonly space: PhysicalSpace;
   private readonly extents: ExtentMap;
@@ -58,7 +58,7 @@ export class FileMaps {
     if (this.ranges.delete(range) && this.ranges.size === 0) this.space.onUnmapped?.(this.unmapListener);
   }
 
-  /** Ends every memory map of the file. Call this before the tree is closed: after that its blocks may be reused. */
+  /** Ends every memory map of the file. Call this before the tree is closed, because its blocks may then be reused. */
   close(): void {
     for (const range of [...this.ranges]) {
       this.forget(range);
@@ -108,7 +108,7 @@ export class FileMaps {
     throw new FsError('ENOMEM', { syscall: 'write', note });
   }
 
-  /** The blocks to copy together with `[from, to)` into one run. */
+  /** The range of blocks around `[from, to)` to copy into one run, as [first, end]; `end` is exclusive. */
   gatherRange(from: number, to: number): [number, number] {
     const first = Math.floor(from / GATHER_BLOCKS) * GATHER_BLOCKS;
     // Do not allocate blocks after the last block of the file.

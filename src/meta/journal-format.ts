@@ -60,11 +60,11 @@ const SALT_AT = 36;
 const BOOT_ID_AT = 44;
 const SLOT_CHECKED_BYTES = BOOT_ID_AT + 1 + BOOT_ID_BYTES_MAX;
 
-/** The part of a record before its payload. */
+/** Length of the part of a record before its payload. */
 export const RECORD_HEAD_BYTES = 13;
-/** A record without its payload. */
+/** Length of a record without its payload. */
 export const RECORD_FIXED_BYTES = RECORD_HEAD_BYTES + CHECKSUM_BYTES;
-/** The zero after the last record. */
+/** Length of the zero after the last record. */
 export const TERMINATOR_BYTES = 4;
 /** Length of a mark's payload: not zero, which would read as the terminator. */
 export const MARK_PAYLOAD_BYTES = 1;
@@ -152,7 +152,7 @@ export function encodeOwner(pid: number): Buffer {
   return bytes;
 }
 
-/** The process id in a header page; undefined when it cannot be read. */
+/** The process id in a header page; undefined when its checksum is wrong. */
 export function decodeOwner(page: Buffer): number | undefined {
   const owner = page.subarray(OWNER_AT, OWNER_AT + OWNER_BYTES);
   return isChecksum(owner, 4, owner.subarray(0, 4)) ? owner.readUInt32LE(0) : undefined;

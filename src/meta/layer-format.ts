@@ -19,7 +19,7 @@
  *   u8      where the layer's inodes are: 0 (or the end of the row) in its rows, 1 in a host directory, 2 in layers.
  *           For 1:
  *           identity of the directory, see host-format: inode and birth
- *   u8      1 when copy-up takes the bytes of a file, 0 when it refers to them
+ *   u8      1 when copy-up copies the bytes of a file, 0 when it refers to them
  *   varint  length, then bytes: absolute path of the directory
  *           identity of the directory: filesystem and subvolume
  *           For 2, a union:
@@ -50,7 +50,7 @@ export type LayerState = 'building' | 'writable' | 'frozen';
 export interface HostSource extends HostIdentity {
   /** Absolute, a byte string. */
   readonly path: string;
-  /** Copy-up copies the bytes of a file, so that later changes of the host file do not matter. */
+  /** True if copy-up copies the bytes of a file, so that later changes of the host file do not matter. */
   readonly isPinned: boolean;
 }
 

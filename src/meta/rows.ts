@@ -3,8 +3,8 @@
  * bytes of checksum64 over key and payload: LMDB detects neither flipped bits nor a row under the wrong key. Errors of
  * LMDB become FsError (disk full, limits) or StoreError (damage, closed).
  *
- * Everything here is synchronous. Reading allocates nothing: a row is copied once into a reused buffer, after its key,
- * and is checked and decoded there.
+ * Everything but `close` is synchronous. Reading a row of usual size allocates nothing: the row is copied once into a
+ * reused buffer, after its key, and is checked and decoded there.
  */
 import { statfsSync } from 'node:fs';
 import type { RootDatabase } from 'lmdb';
@@ -87,12 +87,12 @@ const ROW_BYTES = KEY_BYTES_MAX + VALUE_BYTES_MAX;
 /** The bounds of a scan. Nobody changes the buffers. */
 export interface KeyRange {
   readonly start: Buffer;
-  /** Exclusive. */
+  /** The first key after the range. */
   readonly end: Buffer;
 }
 
 export interface TablesOptions {
-  /** Check every page first: LMDB ends the process when it meets a damaged page. */
+  /** Check every page first, because LMDB ends the process when it meets a damaged page. */
   readonly checksTables?: boolean;
   /** How long to wait while others have the tables locked. Default: without limit. */
   readonly lockWaitMsMax?: number;
@@ -159,12 +159,12 @@ export class Rows {
     }
   }
 
-  /** Starts the key of the row that the calls that follow read or write. */
+  /** Starts the key of the row that the next calls read or write. */
   at(table: number): KeyWriter {
     return this.key.start(table);
   }
 
-  /** Looks up the key. True when it has a row: `decode` reads that row until the next call. */
+  /** Looks up the key. True when the key has a row; `decode` then reads that row, until the next row is read. */
   find(): boolean {
     if (this.isClosed) throw closedError('read', this.path);
     let value: Buffer | undefined;
@@ -213,7 +213,7 @@ export class Rows {
     return this.corrupt(`the ${describeKey(Buffer.from(key))} is damaged: its key is invalid`);
   }
 
-  /** The number at a place in a key. */
+  /** The u64 at offset `at` of a key. ERR_STORE_CORRUPT if the key is too short, or the number is 2^53 or more. */
   numberIn(key: Buffer, at: number): number {
     const number = key.length < at + 8 ? Number.NaN : keyNumber(key, at);
     if (!Number.isSafeInteger(number)) throw this.badKey(key);
@@ -280,7 +280,7 @@ export class Rows {
     }
   }
 
-  /** Like `scan`, without a generator: takes about half the time. `visit` must not read or change rows. */
+  /** Like `scan`, but without a generator, in about half the time. `visit` must not read or change rows. */
   each(range: KeyRange, visit: (key: Buffer) => void): void {
     if (this.isClosed) throw closedError('read', this.path);
     try {
@@ -310,7 +310,7 @@ export class Rows {
     return false;
   }
 
-  /** Removes at most `limit` rows of a range. Returns how many rows: fewer than `limit` when none is left. */
+  /** Removes at most `limit` rows of a range. Returns how many it removed: fewer than `limit` when none is left. */
   removeRange(range: KeyRange, limit?: number): number {
     // Collect the keys first: a cursor must not stay open over changes.
     const keys = [...this.scanKeys(range, limit)];
@@ -359,7 +359,7 @@ export class Rows {
     }
   }
 
-  /** The next read uses a new snapshot, with what other processes have committed. */
+  /** Makes the next read use a new snapshot, with what other processes have committed. */
   renew(): void {
     if (this.isClosed) throw closedError('read', this.path);
     this.database.resetReadTxn();
@@ -393,7 +393,7 @@ function looksSound(path: string, checksTables: boolean | undefined): boolean {
   }
 }
 
-/** The binding takes this option, but its types lack it. Without it, everybody may read the files. */
+/** The package `lmdb` knows this option, but its types lack it. Without the option, everybody may read the files. */
 const FILES_OF_THE_USER = { permissionsMode: 0o600 };
 
 function openDatabase(path: string): RootDatabase<Buffer, Buffer> {

@@ -44,8 +44,8 @@ export class LayerTable extends NumberTable<LayerId, LayerRecord> {
   }
 
   /**
-   * As it is stored, if it is not in a chain that comes back to itself: every layer is deeper than those under it, so
-   * whoever goes from one to the next gets to the end.
+   * The row of a layer. ERR_STORE_CORRUPT unless its depth is greater than that of each layer directly under it, so
+   * that a walk down from layer to layer always ends.
    */
   override get(layer: LayerId): LayerRecord | undefined {
     const record = this.unchecked(layer);
@@ -58,7 +58,7 @@ export class LayerTable extends NumberTable<LayerId, LayerRecord> {
     return record;
   }
 
-  /** As `get`, whatever it stands on: for fsck. */
+  /** Like `get`, without the check of the depths: for fsck. */
   unchecked(layer: LayerId): LayerRecord | undefined {
     return super.get(layer);
   }
@@ -107,7 +107,7 @@ export class TreeTable extends Table<TreeRecord> {
     return nameToString(name);
   }
 
-  /** In byte order of the names. */
+  /** All trees, in byte order of their names. */
   *entries(): Generator<[string, TreeRecord]> {
     for (const key of this.rows.scan(tableRange(TABLE.tree))) yield [this.nameIn(key), this.decode()];
   }

@@ -8,7 +8,7 @@
  *   varint  id, store-wide, never reused
  *   varint  length, then UTF-8 bytes: where the tree came from (a tree's name or a host path)
  *
- *           a tree imported from a directory also has the identity of that directory, see host-format
+ *           only in a tree imported from a directory: the identity of that directory, see host-format
  */
 import { type Ino, type LayerId, nameFromString, nameToString, type Timespec } from '../base/index.ts';
 import { byteString, type Format, layerNumber, oneOf, record, rootIno, timespec, varint } from './fields.ts';
@@ -25,7 +25,7 @@ export interface TreeRecord {
   source: string;
   /** Unique in the store, never reused. */
   id: number;
-  /** The directory that a snapshot was imported from. */
+  /** Identity of the host directory that a snapshot was imported from; undefined for any other tree. */
   imported?: HostIdentity | undefined;
 }
 

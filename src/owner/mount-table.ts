@@ -1,13 +1,14 @@
 /**
  * The mounts of one owner: which tree is mounted where, for which clients, and for how long.
  *
- * A mount is *kept* (`ramet mount`: until somebody unmounts it), *held* by connections (`ramet run`, the library: it
- * ends with the last of them), or both. The owner opens a tree before it mounts it, and closes it when the kernel has
- * let go of the mount: much later, perhaps, after a lazy unmount. Changes of one tree's mount run one after the other.
+ * A mount is *kept* until somebody unmounts it (`ramet mount`), or *held* by connections and unmounted after the last
+ * of them (`ramet run`, the library), or both. The owner opens a tree before it mounts it, and closes it when the
+ * kernel has let go of the mount, which after a lazy unmount may be much later. Changes of one tree's mount run one
+ * after the other.
  *
  * When the kernel aborts the connection of a mount, the tree is closed, but the mount stays in place, so that no
- * program takes the directory under it for the tree. It goes when somebody unmounts it, or with the last of its
- * holders.
+ * program takes the directory under it for the tree. The owner unmounts an aborted mount at once if its directory is in
+ * the store, else when somebody asks for that, or when the last holder of a mount that is not kept is gone.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { FsError, isFsError, whileBusy } from '../base/index.ts';
@@ -22,7 +23,8 @@ import { type MountParameters, type MountRecord, mountSource, type UnmountReport
 import { Queues } from './queues.ts';
 
 /**
- * How long an unmount waits for the kernel to let go of the mount. If it takes longer, programs still use the mount.
+ * How long an unmount waits for the kernel to let go of the mount. If the kernel takes longer, programs still use the
+ * mount.
  */
 const END_WAIT_MS = 1_000;
 
@@ -45,7 +47,7 @@ interface Entry {
   readonly holders: Set<Holder>;
   isKept: boolean;
   isDetached: boolean;
-  /** The mount table made the mount point, and removes it afterwards. */
+  /** True if the mount table made the mount point; then it also removes the mount point after the mount. */
   readonly isOwnDirectory: boolean;
 }
 
@@ -79,12 +81,12 @@ export class MountTable {
     return [...this.entries.values()].map(recordOf);
   }
 
-  /** The open tree of a mounted fork; undefined where it is not mounted. */
+  /** The open tree of a mounted fork; undefined if the fork is not mounted. */
   treeOf(fork: string): Tree | undefined {
     return this.entries.get(fork)?.tree;
   }
 
-  /** Brings what programs have stored through memory maps into the tree, if it is mounted. */
+  /** Brings what programs have stored through memory maps into the tree of `fork`, if the fork is mounted. */
   async sync(fork: string): Promise<void> {
     const entry = this.entries.get(fork);
     // There is no way to ask the kernel about a detached mount.
@@ -92,8 +94,8 @@ export class MountTable {
   }
 
   /**
-   * Mounts a tree. EBUSY (mounted already, open elsewhere, or another tree is mounted there), ENOENT (no such tree),
-   * and the errors of the mount server.
+   * Mounts a tree. EBUSY (the tree is mounted already or open elsewhere, or `directory` lies in the store or has
+   * another tree mounted on it), ENOENT (no such tree), and the errors of the mount server.
    */
   mount(parameters: MountParameters, holder: Holder): Promise<MountRecord> {
     const { fork, directory, isHeld = false } = parameters;
@@ -113,7 +115,10 @@ export class MountTable {
     });
   }
 
-  /** Holds the mount of `fork` until `holder` ends: the existing one, or a new one in a directory of the store. */
+  /**
+   * Makes `holder` hold a mount of `fork`: the existing one, or a new one in a directory of the store. EBUSY if the
+   * existing mount has another `io`, or was unmounted and is still in use.
+   */
   hold(
     fork: string,
     { io, noAtime }: Pick<MountParameters, 'io' | 'noAtime'>,
@@ -126,7 +131,7 @@ export class MountTable {
         const directory = place.mountPath(fork);
         const aborted = [...this.aborted].find((entry) => entry.mount.directory === directory);
         if (aborted !== undefined) await this.takeAway(aborted);
-        // ENOENT for a tree that does not exist, before a directory of that name is made.
+        // Fails with ENOENT if the tree does not exist, so that no directory is made for it.
         this.parts.engine.info(fork, 'mount');
         place.makeMountPoint(fork);
         entry = await this.add({ fork, directory, io, noAtime }, false, true);
@@ -166,7 +171,7 @@ export class MountTable {
     });
   }
 
-  /** EBUSY for a directory in the store: a mount there would make this process wait for itself. */
+  /** EBUSY for a directory in the store, because a mount there would make this process wait for itself. */
   private requireOutside(directory: string): void {
     const store = this.parts.place.shownDirectory;
     if (!`${directory}/`.startsWith(`${store}/`)) return;
@@ -246,7 +251,7 @@ export class MountTable {
 
   private keepAborted(entry: Entry): void {
     this.aborted.add(entry);
-    // Only its holders use a mount point in the store, and the next holder of the tree needs the place.
+    // Nobody but the holders uses a mount point in the store, and the next holder of the tree needs the place.
     if (entry.isOwnDirectory) void this.takeAwayPatiently(entry);
   }
 
@@ -281,8 +286,8 @@ export class MountTable {
   }
 
   /**
-   * Unmounts by mount point or by tree. EINVAL (nothing is mounted there), EBUSY (programs use it, or somebody else
-   * holds it, unless `isLazy`).
+   * Unmounts the mount whose mount point or tree is `target`. EINVAL (there is no such mount), EBUSY unless `isLazy`
+   * (programs use the mount, or somebody else holds it).
    */
   unmount(target: string, isLazy: boolean, holder: Holder): Promise<UnmountReport> {
     const fork = this.entryAt(target)?.fork ?? target;
@@ -315,7 +320,10 @@ export class MountTable {
     return { fork: aborted.fork, directory: aborted.mount.directory, isStillUsed: false, users: [] };
   }
 
-  /** If the kernel lets go of the mount within `END_WAIT_MS`, its tree is closed when this returns. */
+  /**
+   * Waits until the kernel lets go of an unmounted mount, for END_WAIT_MS at most. If the kernel does, the tree is
+   * closed when this returns; otherwise the report says which processes still use the mount.
+   */
   private async reportOf(entry: Entry): Promise<UnmountReport> {
     const { fork, mount } = entry;
     await Promise.race([mount.ended, pause(END_WAIT_MS, undefined, { ref: false })]);
@@ -324,7 +332,7 @@ export class MountTable {
     return { fork, directory: mount.directory, isStillUsed, users };
   }
 
-  /** Returns when nothing is mounted there any more. The kernel may let go of the mount much later: see `reportOf`. */
+  /** Returns when the mount point is free. The kernel may let go of the mount much later: see `reportOf`. */
   private async detach(entry: Entry, isLazy: boolean, shown: string): Promise<void> {
     try {
       await entry.mount.unmount({ isLazy });
@@ -356,7 +364,7 @@ export class MountTable {
     }
   }
 
-  /** Unmounts a mount, lazily if it is busy, once nobody keeps or holds it. */
+  /** Unmounts a mount that nobody keeps or holds, lazily if it is busy. Undefined if somebody does. */
   private async giveUp(entry: Entry): Promise<UnmountReport | undefined> {
     const { fork } = entry;
     const isWanted = entry.isKept || entry.holders.size > 0 || entry.isDetached;
@@ -398,7 +406,7 @@ function recordOf(entry: Entry): MountRecord {
   };
 }
 
-/** Processes that still use a detached mount. */
+/** Ids of the processes that still use a detached mount. */
 function usersOf({ mount: { deviceNumber } }: Entry): number[] {
   if (deviceNumber === undefined) return [];
   return [...new Set([...processesWithMount(deviceNumber), ...processesIn(deviceNumber)])];

@@ -2,8 +2,8 @@
  * The owner of a store: the one process that serves its mounts. It listens on a socket in the store's `run`, serves
  * clients, and ends when nobody needs it any more.
  *
- * It must never look at a path that may lie on one of its own mounts, by stat or as a working directory: the answer
- * would have to come from the thread that waits for it. Clients make such checks.
+ * The owner must never look at a path that may lie on one of its own mounts, by stat or as a working directory, because
+ * the answer would have to come from the very thread that waits for it. Clients make such checks.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -19,9 +19,9 @@ import type { OperationName, OwnerStatus } from './protocol.ts';
 
 /** The owner ends after this long without mounts and connections. */
 export const IDLE_MS = 30_000;
-/** How long unmounting may take. What is left then is unmounted by the kernel when the process ends. */
+/** How long unmounting may take. The kernel unmounts the rest when the process ends. */
 const CLOSE_MS = 10_000;
-/** Connections that wait to be accepted. */
+/** The most connections that may wait to be accepted. */
 const BACKLOG = 128;
 
 export interface OwnerOptions {
@@ -80,7 +80,7 @@ export class Owner {
   private listen(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.server.on('error', (error) => {
-        // Once it listens, of a connection that could not be accepted: nothing to give up for.
+        // Once the server listens, an error means that a connection could not be accepted. `reject` then does nothing.
         this.options.logger.error({ err: error }, 'the socket failed');
         reject(socketFailure('listen', error, this.options.place));
       });
@@ -119,7 +119,7 @@ export class Owner {
       const known = Object.keys(this.handlers).join(', ');
       throw new FsError('ENOSYS', { syscall: operation, note: `the owner's operations are ${known}` });
     }
-    // The cast: it is one of the handlers' own keys.
+    // The cast: `operation` is one of the handlers' own keys.
     return this.handlers[operation as OperationName](new Checked(operation, parameters), connection);
   }
 
@@ -160,7 +160,7 @@ export class Owner {
     } catch (error) {
       logger.error({ err: error }, 'not everything could be unmounted');
     }
-    // Clients see the connection end when there is nothing left to wait for.
+    // Only now, so that a client that sees its connection end has nothing left to wait for.
     for (const connection of this.connections) connection.close();
     await closed;
     this.address.release();

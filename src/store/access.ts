@@ -1,6 +1,6 @@
 /**
- * Checks who owns a store and who else can reach it. A store is for one user: it may hold anybody's files, and a
- * program of another user could read them, write rows of its own, or stop every command by holding a lock. See
+ * Checks who owns a store and who else can reach it. A store is for one user, because it may hold anybody's files: a
+ * program of another user could read these, write rows of its own, or stop every command by holding a lock. See
  * docs/threat-model.md.
  */
 import { FsError, isMissing, StoreError } from '../base/index.ts';
@@ -21,8 +21,8 @@ function look(system: System, path: string): HostStat | undefined {
 }
 
 /**
- * ERR_STORE_OWNER when the store, or a part of it, belongs to another user, root included, who is not trusted. This is
- * the rule of git's `safe.directory`, for the same reason.
+ * Throws ERR_STORE_OWNER when the store, or a part of it, belongs to another user (root included), unless `trustStore`
+ * is set. This is the rule of git's `safe.directory`, for the same reason.
  */
 export function requireOwnStore(
   system: System,
@@ -46,8 +46,8 @@ export function requireOwnStore(
 }
 
 /**
- * Whether other users can reach what the store holds, as in stores of older versions. Others may read its directory if
- * the parts are closed to them; if they may write to it, they can replace parts.
+ * True if other users can reach what the store holds, as in stores of older versions. They may have access to the
+ * store's directory if its parts are closed to them, but not write access, because they could then replace parts.
  */
 function isExposed(system: System, layout: StoreLayout): boolean {
   const others = (path: string, bits: number): boolean => ((look(system, path)?.mode ?? 0) & bits) !== 0;

@@ -28,9 +28,9 @@ export class OpenTrees {
   private readonly tokens = new Map<Tree, object>();
   /** The open forks, by name. */
   private readonly named = new Map<string, Tree>();
-  /** All open trees have followed the changes of dedupe up to this value of the counter. */
+  /** The value of the counter `remaps` up to which all open trees have followed the changes of dedupe. */
   private remaps: number;
-  /** This process has let go of what gc removed, up to this value of the counter. */
+  /** The value of the counter `reaps` up to which this process has let go of what gc removed. */
   private reaps: number;
 
   constructor({ tables, blobs }: StoreParts, chains: ChainCache, lease: Lease) {
@@ -88,10 +88,10 @@ export class OpenTrees {
    */
   followExtents(): boolean {
     this.tables.renew();
-    // Read the counter before the chains and rows: the next call follows what changes meanwhile.
+    // Read the counter before the chains and rows, so that the next call follows what changes meanwhile.
     const remaps = this.tables.counters.get('remaps');
     if (remaps === this.remaps) return true;
-    // First follow flattening: dedupe no longer changes the rows of layers that it replaced.
+    // First follow flattening, because dedupe no longer changes the rows of layers that flattening replaced.
     this.followChains();
     let isDone = true;
     for (const { stack } of this.all) if (!stack.followExtents()) isDone = false;
@@ -113,7 +113,7 @@ export class OpenTrees {
     for (const tree of all) tree.checkpoint();
     this.followChains();
     const epoch = tables.counters.get('epoch');
-    // Follow only now that the epoch is read: blocks that files name at this point were not dropped before it.
+    // Follow only after the epoch is read: the blocks that files name from then on were not dropped before that epoch.
     if (!this.areStored() || !this.followExtents()) return false;
     if (all.some(({ stack }) => stack.isHeldByKernel())) return false;
     for (const tree of all) if (!tree.isReadOnly) undropLayer(tables, tree.info.layer);
@@ -129,7 +129,7 @@ export class OpenTrees {
     });
   }
 
-  /** Lets go of blobs and layers that gc has removed: their space is free when no process has them open any more. */
+  /** Lets go of blobs and layers that gc has removed. Their space is free once no process has them open any more. */
   letGoOfRemoved(): void {
     const { tables } = this;
     tables.renew();

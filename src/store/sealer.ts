@@ -6,7 +6,7 @@ import { type BlobId, isFsError, type LayerId } from '../base/index.ts';
 import { type BlobSpace, Sealing } from '../blob/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 
-/** Blocks hashed in one slice: about 2 ms. */
+/** Number of blocks hashed in one slice, which takes about 2 ms. */
 const SLICE_BLOCKS = 1024;
 
 interface Job {

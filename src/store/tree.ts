@@ -10,12 +10,12 @@ export interface TreeInfo extends TreeRecord {
   readonly name: string;
 }
 
-/** Records between two tries of a failing checkpoint. */
+/** Number of journal records between two attempts at a checkpoint that fails. */
 const RETRY_RECORDS = 5_000;
-/** st_dev of a tree is this, which no host device has, plus the tree's number. */
+/** st_dev of a tree is this plus the tree's id. No host device has such a number. */
 const DEV_BASE = 82 * 2 ** 32;
 
-/** What the kernel uses of a mounted tree. */
+/** The inodes and blobs of a mounted tree that the kernel uses. */
 export type MountUse = Pick<StackKeeper, 'isKept' | 'passedThrough'>;
 
 export class Tree implements StackKeeper {
@@ -27,7 +27,7 @@ export class Tree implements StackKeeper {
   private readonly reserve: Reserve;
   private readonly onClosed: (tree: Tree) => void;
   private isOpen = true;
-  /** After a failed checkpoint the next is tried when the journal has this many records. */
+  /** After a failed checkpoint, the journal must have this many records before the next attempt. */
   private retryAtRecords = 0;
 
   constructor(
@@ -58,8 +58,8 @@ export class Tree implements StackKeeper {
   }
 
   /**
-   * Makes a checkpoint. A failure (a full disk) does not fail the operation that made the checkpoint due, which is
-   * already acknowledged: the journal keeps everything, and the tree tries again some records later.
+   * Makes a checkpoint. A failure (a full disk) does not fail the operation that made the checkpoint due, because that
+   * operation is already acknowledged: the journal keeps everything, and the tree tries again RETRY_RECORDS later.
    */
   onCheckpointDue(): void {
     const records = this.stack.upper?.journal.recordCount ?? 0;
@@ -87,8 +87,8 @@ export class Tree implements StackKeeper {
   }
 
   /**
-   * Like `commitMark`, but called every few seconds. First the thread pool writes large data to the disk: nobody asked
-   * for this mark, so nobody should wait for it.
+   * Like `commitMark`, but called every few seconds. First the thread pool writes large data to the disk, because
+   * nobody asked for this mark, and nobody should wait for it.
    */
   async markInBackground(): Promise<void> {
     const flushed = this.stack.upper?.flush();
@@ -115,8 +115,8 @@ export class Tree implements StackKeeper {
   }
 
   /**
-   * Stores everything, gives up the layer, and closes every memory map. May be called twice. If storing fails, the tree
-   * is closed all the same: the journal has what was acknowledged, and the next opener replays it.
+   * Stores everything, gives up the layer, and closes every memory map. May be called twice. If storing fails, this
+   * throws, but the tree is closed all the same: the journal has what was acknowledged, and the next opener replays it.
    */
   close(): void {
     if (!this.isOpen) return;

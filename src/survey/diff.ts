@@ -1,6 +1,7 @@
 /**
- * The differences of two trees. Trees that stand on a common layer are compared through it, in a time that grows with
- * the changes; other trees are compared name by name. Content is read only where two files differ in their extents.
+ * The differences of two trees. Trees that stand on a common layer are compared through that layer, in a time that
+ * grows with the changes; other trees are compared name by name. Content is read only where two files differ in their
+ * extents.
  */
 import { DT_DIR } from '../base/index.ts';
 import {
@@ -16,10 +17,10 @@ import { LineageComparison } from './diff-lineage.ts';
 import { compareByName } from './diff-walk.ts';
 
 /**
- * How tree `b` differs from tree `a`, by path in byte order; added means in `b` only. An inode with another name is
- * renamed; the list has an entry of a renamed directory only if the entry itself changed. Times alone are no change of
- * a directory: they follow from the changes in it. ENOENT; EBUSY when another process owns one of the trees and it is
- * not in `elsewhere`.
+ * The changes from tree `a` to tree `b`, by path in byte order; `added` means in `b` only. An inode with another name
+ * is renamed. A file in a renamed directory is listed only if it changed itself. Times alone are no change of a
+ * directory, because they follow from the changes in it. ENOENT; EBUSY when another process owns one of the trees and
+ * that tree is not in `elsewhere`.
  */
 export function diffTrees(
   engine: StoreEngine,

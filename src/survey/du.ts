@@ -27,7 +27,7 @@ import type { System } from '../sys/index.ts';
 export interface TreeUsage {
   readonly name: string;
   readonly kind: 'fork' | 'snapshot';
-  /** Regular files. */
+  /** Number of regular files. */
   readonly files: number;
   /** The sum of the sizes of these files; a file with several names counts once. */
   readonly apparentBytes: number;
@@ -40,13 +40,13 @@ export interface TreeUsage {
 
 export interface DuReport {
   readonly trees: readonly TreeUsage[];
-  /** The store's directory with everything in it. */
+  /** Bytes on disk of the store's directory and everything in it, except the trees mounted there. */
   readonly diskBytes: number;
   /** The part of `diskBytes` for blobs and their checksums. */
   readonly blobDiskBytes: number;
   /** The part of `diskBytes` for the tables. */
   readonly metaDiskBytes: number;
-  /** The part of it that is kept for a full disk. */
+  /** The part of `diskBytes` that is kept in reserve for a full disk. */
   readonly reserveDiskBytes: number;
   /** Bytes in blocks that some tree refers to. */
   readonly liveBytes: number;
@@ -64,7 +64,7 @@ export function storeUsage(engine: StoreEngine): DuReport {
   for (const tree of trees) groups.set(tree.base.id, [...(groups.get(tree.base.id) ?? []), tree]);
   for (const members of groups.values()) usage.addGroup(members[0]!.base, members);
   const counted = usage.finish();
-  // Not the engine's own layout: one that only reads has its tables elsewhere.
+  // Not `engine.layout`: an engine that only reads the store has its tables elsewhere.
   const layout = new StoreLayout(engine.directory);
   const diskOf = (directory: string): number =>
     diskBytes(engine.system, Buffer.from(directory), layout.mountsDirectory);
@@ -80,8 +80,8 @@ export function storeUsage(engine: StoreEngine): DuReport {
 }
 
 /**
- * Allocated space of a directory and everything in it, except the content of `skipped`: trees mounted there have their
- * blocks in the blobs, and the process that serves them must not look at its own mounts.
+ * Allocated bytes of a directory and everything in it, except the content of `skipped`, because trees mounted there
+ * have their blocks in the blobs, and the process that serves them must not look at its own mounts.
  */
 function diskBytes(system: System, directory: Buffer, skipped: string): number {
   let total = system.statHost(directory, false).blocks * SECTOR_BYTES;
@@ -94,7 +94,7 @@ function diskBytes(system: System, directory: Buffer, skipped: string): number {
   return total;
 }
 
-/** Allocated space of a file; 0 where there is none. */
+/** Allocated bytes of a file; 0 if the file does not exist. */
 function fileDiskBytes(system: System, path: string): number {
   try {
     return system.statHost(Buffer.from(path), false).blocks * SECTOR_BYTES;
@@ -104,7 +104,7 @@ function fileDiskBytes(system: System, path: string): number {
   }
 }
 
-/** A number for each block of each blob. */
+/** A number for each block of each blob, initially 0. */
 class BlockNumbers {
   private readonly blobs: BlobSpace;
   private readonly numbers = new Map<BlobId, Int32Array>();
@@ -175,7 +175,7 @@ class Usage {
     return record.extentLayer === 0 || base.isLive ? [] : this.stored(base.runs(ino, record.size));
   }
 
-  /** The inodes of a base; none if it is live: it takes no space here, and would have to be read whole. */
+  /** The inodes of a base; none if it is live, because it takes no space here and would have to be read whole. */
   private *baseInodes(base: Lower): Generator<[Ino, InodeRecord]> {
     if (base.isLive) return;
     if (base instanceof UnionLayer) yield* base.shownRecords();
@@ -189,7 +189,7 @@ class Usage {
     for (const { tree, hidden } of differences) {
       for (const ino of hidden.keys()) hiding.set(ino, (hiding.get(ino) ?? new Set()).add(tree.info.id));
     }
-    // The number of files of the base that refer to each block: hiding one of two does not hide the block.
+    // How often files of the base refer to each block. A tree hides a block only if it hides all these references.
     const references = new BlockNumbers(this.blobs);
     for (const [ino, record] of this.baseInodes(base)) {
       if (!isFile(record)) continue;
@@ -216,7 +216,7 @@ class Usage {
     }
   }
 
-  /** The changes in the layers above the base. */
+  /** Collects what the layers of `tree` change in the base. */
   private difference(base: Lower, tree: StoredTree): Difference {
     const difference: Difference = {
       tree,
@@ -263,7 +263,7 @@ class Usage {
     baseSums: Sums,
     references: BlockNumbers,
   ): void {
-    // Keys are blob and block. Here: references of the base that the tree hides. In `met`: blocks that the tree adds.
+    // How many of the base's references to a block the tree hides, by `blob/block`.
     const hiddenCounts = new Map<string, number>();
     let blocks = baseSums.blocks;
     for (const [ino, record] of hidden) {

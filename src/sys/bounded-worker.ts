@@ -2,10 +2,9 @@
  * The thread of `BoundedCalls`: makes the calls of the native system, and `readBytes` and `readOpened` below, one after
  * the other.
  *
- * The thread has a descriptor table of its own; other threads know its descriptors only as numbers. The reason: a
- * thread in a call that never returns outlives its killed process. With a shared table it would keep the descriptors of
- * the process open: locks, connections, and the devices of mounts, so that programs in these mounts would wait for
- * ever.
+ * The thread has a descriptor table of its own; other threads know its descriptors only as numbers. A thread in a call
+ * that never returns outlives its killed process, and with a shared table it would keep the descriptors of the process
+ * open: locks, connections, and the devices of mounts, so that programs in these mounts would wait for ever.
  */
 import { closeSync, readdirSync, readlinkSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
@@ -15,11 +14,11 @@ import { loadLibc } from './libc.ts';
 import { createNativeSystem } from './native.ts';
 import { O_NOATIME, O_RDONLY } from './open-flags.ts';
 
-/** unshare(2). */
+/** Flag of unshare(2): gives the thread a descriptor table of its own. */
 const CLONE_FILES = 0x400;
 const DESCRIPTORS = '/proc/thread-self/fd';
 const STDERR = 2;
-/** Added to the descriptors opened here: callers see numbers that no descriptor of the process has. */
+/** Added to the descriptors opened here, so that callers see numbers that no descriptor of the process has. */
 const HANDLE_FIRST = 2 ** 30;
 
 const { port, answered, thread, opener } = workerData as BoundedThread;
@@ -32,9 +31,9 @@ if (libc.unshare(CLONE_FILES) === 0) closeInherited();
 thread[0] = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
 
 /**
- * Closes all inherited descriptors except stdin, stdout, stderr and anonymous inodes (epoll, eventfd): the event loop
- * of this thread waits with those, and other threads wake it through them. This thread must not start another thread,
- * because nobody could wake that.
+ * Closes all inherited descriptors except stdin, stdout, stderr and anonymous inodes (epoll, eventfd). The event loop
+ * of this thread waits with the latter, and other threads wake it through them. This thread must not start another,
+ * which nobody could wake.
  */
 function closeInherited(): void {
   for (const name of readdirSync(DESCRIPTORS)) {
@@ -85,7 +84,10 @@ const methods = { ...native, readBytes, readOpened } as unknown as Readonly<
   Record<string, (...args: unknown[]) => unknown>
 >;
 
-/** A Buffer comes from another thread as a plain Uint8Array; a descriptor is always the first argument. */
+/**
+ * Restores an argument from another thread. A number in the first place is a descriptor plus HANDLE_FIRST; a Buffer has
+ * become a plain Uint8Array.
+ */
 function received(value: unknown, index: number): unknown {
   if (index === 0 && typeof value === 'number') return value - HANDLE_FIRST;
   return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.length) : value;

@@ -8,7 +8,7 @@ import type { MountInfo } from './mount-info.ts';
 import type { System } from './system.ts';
 
 export type Fault =
-  /** The call does nothing and fails. */
+  /** The call does nothing and fails with `code`. */
   | { readonly kind: 'error'; readonly code: ErrorCode }
   /** pwrite: the first `bytes` bytes reach the file, then the call fails with `code` (EIO if absent). */
   | { readonly kind: 'torn'; readonly bytes: number; readonly code?: ErrorCode }
@@ -38,8 +38,8 @@ export class CrashedError extends Error {
 }
 
 /**
- * The file that a call concerns, for the plan: a path, an open file, or a name in an open directory (the argument
- * before the name). The number is the index of that argument.
+ * The argument that tells the plan which file a call concerns: its kind and its index. `path` is a path, `file` a
+ * descriptor, `name` a name in the open directory whose descriptor is the argument before.
  */
 type Subject = 'nothing' | readonly ['path' | 'file' | 'name', number];
 
@@ -47,7 +47,7 @@ const PATH = ['path', 0] as const;
 const FILE = ['file', 0] as const;
 const NAME = ['name', 1] as const;
 
-/** Calls that are counted and then passed on unchanged. */
+/** Calls that are counted and then passed on unchanged, each with the argument that says which file it concerns. */
 const PASSED = {
   open: PATH,
   allocate: FILE,
@@ -131,7 +131,7 @@ export class FaultySystem extends PassedCalls implements System {
   readonly kind: System['kind'];
   readonly canMap: boolean;
   readonly clock: Clock;
-  /** May be replaced at any time; undefined lets everything pass. */
+  /** The current plan, which may be replaced at any time; undefined lets everything pass. */
   plan: FaultPlan | undefined;
   private readonly inner: System;
   private readonly options: FaultyOptions;
@@ -150,7 +150,7 @@ export class FaultySystem extends PassedCalls implements System {
     this.clock = inner.clock;
   }
 
-  /** Calls so far, of all operations; the index of the next call. */
+  /** Number of calls so far, of all operations. This is also the index of the next call. */
   get callCount(): number {
     return this.total;
   }
@@ -159,7 +159,7 @@ export class FaultySystem extends PassedCalls implements System {
     return this.dead;
   }
 
-  /** Calls so far of one operation. */
+  /** Number of calls so far of one operation. */
   count(operation: keyof System): number {
     return this.counts.get(operation) ?? 0;
   }
@@ -294,18 +294,18 @@ export class FaultySystem extends PassedCalls implements System {
     this.dataSync(fd);
   }
 
-  /** Not counted, and allowed after a crash: finalizers give memory back whenever they run. */
+  /** Not counted, and allowed after a crash, because finalizers give memory back whenever they run. */
   unmap(at: Address, length: number): void {
     this.inner.unmap(at, length);
   }
 
-  /** Not counted: it does not reach the host. */
+  /** Not counted, because it does not reach the host. */
   bufferAt(at: Address, length: number): ArrayBuffer {
     this.alive();
     return this.inner.bufferAt(at, length);
   }
 
-  /** Not counted: a hint changes nothing. */
+  /** Not counted, because a hint changes nothing. */
   startWriteback(fd: number, position: number, length: number): void {
     this.inner.startWriteback(fd, position, length);
   }
@@ -327,7 +327,8 @@ export class FaultySystem extends PassedCalls implements System {
 }
 
 /**
- * A fault that does not suit the operation is a defect of the test: the test would otherwise pass without any fault.
+ * Throws when a fault does not suit the operation. Otherwise such a defect of a test would go unnoticed, because the
+ * test would pass without any fault.
  */
 function misplaced(operation: string, fault: Fault): never {
   throw new AssertionError(`internal invariant broken: ${operation} has no fault of kind '${fault.kind}'`);

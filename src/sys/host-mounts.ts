@@ -1,6 +1,6 @@
 /**
- * Answers questions about the mounts on the way to a host directory, and in it, from the kernel's mount table. No call
- * reaches a mount, because its server may be this very process, or a server that never answers.
+ * Answers questions about the mounts on the way to a host directory, and in that directory, from the kernel's mount
+ * table. It never asks a mount itself, whose server may be this very process, or may never answer.
  */
 import { readFileSync } from 'node:fs';
 import { type MountInfo, mountsOnWay } from './mount-info.ts';
@@ -15,11 +15,11 @@ const LOCAL = new Set(
 );
 /** Major number of loop devices, loop(4). */
 const LOOP_MAJOR = 7;
-/** Up to this age a copy of the table may decide which call is made. */
+/** The greatest age at which a copy of the mount table may decide which call is made. */
 const AGE_MS_MAX = 1_000;
 /**
- * Levels of overlays on overlays (FILESYSTEM_MAX_STACK_DEPTH of the kernel, plus one), or of loop images in loop
- * images.
+ * How many levels of overlays on overlays, or of loop images in loop images, are followed: the kernel's
+ * FILESYSTEM_MAX_STACK_DEPTH, plus one.
  */
 const OVERLAYS_MAX = 3;
 
@@ -33,7 +33,7 @@ export class HostMounts {
   }
 
   /**
-   * Whether the way to a path leads through a filesystem of this type, or through an overlay that has a layer on such a
+   * True if the way to a path leads through a filesystem of this type, or through an overlay that has a layer on such a
    * filesystem. Always reads the table again.
    */
   leadsThrough(path: string, type: string): boolean {
@@ -41,20 +41,23 @@ export class HostMounts {
     return wayWithLayers(table, path).some((mount) => mount.type === type);
   }
 
-  /** Whether every filesystem on the way to a path waits for nothing but the disk. */
+  /** True if every filesystem on the way to a path waits for nothing but the disk. */
   isLocal(path: string): boolean {
     return wayWithLayers(this.recent(), path).every(isLocal);
   }
 
-  /** A mount on the way to a path that may wait for more than the disk. Always reads the table again. */
+  /**
+   * A mount that a call on a path reaches and that may wait for more than the disk; undefined if there is none.
+   * Always reads the table again.
+   */
   servedOnWay(path: string): MountInfo | undefined {
     return wayWithLayers(this.system.mounts(), path).findLast((mount) => !isLocal(mount));
   }
 
   /**
-   * Whether statx(2) of a name in a directory may use AT_STATX_DONT_SYNC: the directory must be local, and each mount
-   * in it local or FUSE. With this flag the kernel does not ask a FUSE server; other filesystems, such as NFS and 9P,
-   * may ask their server all the same.
+   * True if statx(2) of a name in the directory `path` may use AT_STATX_DONT_SYNC. The directory must be local, and
+   * each mount in it local or FUSE: with this flag the kernel does not ask a FUSE server, whereas other filesystems,
+   * such as NFS and 9P, may ask their server all the same.
    */
   mayLookCached(path: string): boolean {
     if (!this.isLocal(path)) return false;
@@ -64,7 +67,7 @@ export class HostMounts {
     );
   }
 
-  /** The table, read again once a second: the same object until then. */
+  /** The mount table. Returns the same object for AGE_MS_MAX, then reads the table again. */
   recent(): readonly MountInfo[] {
     const now = this.system.clock.elapsedMs();
     if (now - this.readAtMs > AGE_MS_MAX) {

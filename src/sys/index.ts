@@ -2,11 +2,11 @@
  * sys: everything Ramet asks of the operating system, behind one interface, `System`. The native system calls libc
  * through koffi; the buffered system uses node:fs alone; the faulty system wraps either and fails as a plan says.
  *
- * Invariants: every failure is an `FsError` that names the system call; reads and writes are whole or fail; descriptors
- * are never inherited by child processes; memory is only ever handed out as untransferable buffers.
+ * Invariants: every failure is an `FsError` that names the system call; a read or write is complete or fails; child
+ * processes never inherit descriptors; memory is only ever handed out as untransferable buffers.
  *
- * Neighbours: base below; blob and meta above do all their I/O through here, so that faults reach it. Nothing here
- * knows of stores, blobs or layers.
+ * Neighbours: base below; blob and meta above do all their I/O through here, so that injected faults can hit any of
+ * that I/O. Nothing here knows of stores, blobs or layers.
  */
 import { FsError } from '../base/index.ts';
 import { type BoundedSystem, createBoundedSystem } from './bounded-system.ts';

@@ -26,7 +26,7 @@ const LOCK_UN = 8;
 
 type Transfer = (fd: number, address: number, length: number, position: number) => number;
 
-/** One read or write, repeated while signals interrupt it. Returns the bytes moved. */
+/** One read or write, repeated while signals interrupt it. Returns how many bytes were moved. */
 function transfer(
   libc: Libc,
   call: Transfer,
@@ -69,7 +69,7 @@ function tryPread(libc: Libc, reads: NativeReads): System['tryPread'] {
   /** struct iovec: address, length; each a little-endian 64-bit number in two halves. */
   const iovec = new Uint32Array(4);
 
-  /** Bytes read, or -1 where the page cache lacks them or the filesystem cannot tell (EOPNOTSUPP). */
+  /** How many bytes were read; -1 if the page cache lacks them, or kernel or filesystem cannot tell. */
   function readCached(fd: number, address: number, length: number, position: number): number {
     setUint64(iovec, 0, address);
     setUint64(iovec, 2, length);
@@ -118,7 +118,7 @@ function spaceCalls(libc: Libc, transfers: Pick<System, 'pread' | 'pwrite'>) {
         allocateByWriting({ ...transfers, fileSize }, fd, position, length);
         return;
       }
-      // A filesystem that filled up on the way may have grown the file.
+      // A filesystem that filled up on the way may have grown the file, so cut the file back.
       if (fileSize(fd).sizeBytes > before) nameCalls.truncate(fd, before);
       throw errnoFailure(errno, 'fallocate');
     },
@@ -132,7 +132,7 @@ function spaceCalls(libc: Libc, transfers: Pick<System, 'pread' | 'pwrite'>) {
 
     fileSize,
 
-    // Its errors do not matter: fdatasync(2) reports every write that failed.
+    // Errors of the call do not matter, because fdatasync(2) reports every write that failed.
     startWriteback(fd, position, length) {
       libc.sync_file_range(fd, position, length, SYNC_FILE_RANGE_WRITE);
     },
@@ -144,7 +144,7 @@ function spaceCalls(libc: Libc, transfers: Pick<System, 'pread' | 'pwrite'>) {
   } satisfies Partial<System>;
 }
 
-/** The errors of a clone that mean "not here": other filesystem, no support, or a range that is not whole blocks. */
+/** True if a clone is impossible here: other filesystem, no support, or a range that is not whole blocks. */
 function isCloneRefused(errno: number): boolean {
   return isUnsupported(errno) || errno === EXDEV || errno === EINVAL || errno === ENOTTY;
 }
@@ -204,7 +204,7 @@ export function nativeFiles(libc: Libc) {
 
 /** flock(2): the lock belongs to the open file description and goes when its last descriptor is closed. */
 export function nativeLocks(libc: Libc) {
-  /** False where another holds the lock, and `operation` does not wait. */
+  /** True when the operation has succeeded; false if `operation` does not wait and another process holds the lock. */
   function flock(fd: number, operation: number): boolean {
     for (;;) {
       if (libc.flock(fd, operation) === 0) return true;

@@ -22,16 +22,16 @@ const RESOLVE_IN_ROOT = 0x10;
 const RESOLVE_BELOW = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 /** struct open_how: flags, mode and resolve, 64 bits each. */
 const OPEN_HOW_BYTES = 24;
-/** Retries of the lookup of one path when something on the way is renamed each time. */
+/** How often to repeat the lookup of a path when something on the way is renamed each time. */
 const RENAMED_MAX = 100;
-/** The mode of new files: openat2(2) has no default. */
+/** The mode of new files where the caller gives none. */
 const MODE_DEFAULT = 0o666;
 const NOTHING = Buffer.alloc(0);
 /** _IOR(0x15, 0, struct fsuuid2): a length in bytes, then 16 bytes. */
 const FS_IOC_GETFSUUID = 0x80111500;
 const UUID_BYTES = 16;
 
-/** The descriptor, or the errno of the failure as a negative number. */
+/** Returns the descriptor, or the errno of the failure as a negative number. */
 type TryOpen = (directory: number, at: Buffer, flags: number, mode: number, resolve: number) => number;
 
 export function rootedCalls(libc: Libc, path: CString) {
@@ -57,7 +57,7 @@ export function rootedCalls(libc: Libc, path: CString) {
 }
 
 /**
- * Whether a lookup may meet a '..', which only symlinks contain. EAGAIN then means that something was renamed
+ * True if a lookup may meet a '..', which here only symlinks contain. EAGAIN then means that something was renamed
  * meanwhile, so that the kernel cannot tell whether the '..' stays inside. Otherwise EAGAIN means that another program
  * has a lease on the file.
  */
@@ -70,7 +70,7 @@ function requireOpen(fd: number, at: Buffer): number {
   throw errnoFailure(fd === -ENOSYS ? EOPNOTSUPP : -fd, 'openat2', at);
 }
 
-/** openat(2), repeated while signals interrupt it. The descriptor, or the errno as a negative number. */
+/** openat(2), repeated while signals interrupt it. Returns the descriptor, or the errno as a negative number. */
 export function tryOpenIn(libc: Libc, directory: number, name: Buffer, flags: number, mode: number): number {
   for (;;) {
     const fd = libc.openat(directory, name, flags | O_CLOEXEC, mode);
@@ -99,7 +99,7 @@ function openCalls(libc: Libc, path: CString, tryOpen: TryOpen, statFile: System
     openAt(directory, at, flags, mode = MODE_DEFAULT) {
       const fd = tryOpen(directory, at, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
       if (fd >= 0) return fd;
-      // EPERM: a container forbids the calls that it does not know.
+      // EPERM may come from a container that forbids the system calls that it does not know.
       if (fd === -ENOSYS || fd === -EPERM) return openByNames(steps, directory, at, flags, mode);
       throw errnoFailure(-fd, 'open');
     },
@@ -117,7 +117,7 @@ function statCalls(libc: Libc, path: CString, tryOpen: TryOpen) {
     return stat.toHostStat();
   }
 
-  /** Opens the name first: the kernel refuses to open a mount point here (EXDEV). */
+  /** Opens the name and stats the descriptor, because on opening the kernel refuses a mount point (EXDEV). */
   function statBelow(directory: number, name: Buffer): HostStat {
     const fd = requireOpen(tryOpen(directory, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_BELOW), name);
     try {

@@ -5,7 +5,7 @@ const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 
 export interface Peer {
-  /** The process id in the PID namespace of this process; 0 for a process outside of that. */
+  /** The process id in the PID namespace of this process; 0 for a process outside that namespace. */
   readonly pid: number;
   readonly uid: number;
 }

@@ -40,9 +40,9 @@ import {
 /** A dense file of this size or more gets a blob of its own, so that the blob can back a passthrough open. */
 const OWN_BYTES_MIN = 1024 * 1024;
 
-const FIRST_BLOCK = 0 as BlockIndex; // Every file and every blob begins with it.
+const FIRST_BLOCK = 0 as BlockIndex; // Every file and every blob begins with this block.
 
-/** An open host file. Its own failures carry its path; those of the store do not. */
+/** An open host file. Errors of reading it carry its path; errors of the store do not. */
 export interface SourceFile {
   readonly fd: number;
   /** Its path, for messages. */
@@ -50,8 +50,8 @@ export interface SourceFile {
   /** The stat from before the file was opened. */
   readonly stat: HostStat;
   /**
-   * Says whether the file is still unchanged. Called after bytes were read and before they are stored; if false,
-   * nothing is stored, and `read` returns undefined.
+   * True if the file is still unchanged. Called after bytes were read and before they are stored; if false, nothing is
+   * stored, and `read` returns undefined.
    */
   verify(lengthRead: number): boolean;
   /** The blocks of the file's earlier version; empty where there is no earlier version. */
@@ -62,7 +62,7 @@ export interface SourceFile {
 type Versioned = Pick<SourceFile, 'earlierRuns'>;
 const NEW_FILE: Versioned = { earlierRuns: () => [] };
 
-/** Runs one call on a host file; its error names the path. */
+/** Runs one call on a host file, and adds the path to its error. */
 function named<T>(syscall: string, file: SourceFile, call: () => T): T {
   try {
     return call();
@@ -71,7 +71,7 @@ function named<T>(syscall: string, file: SourceFile, call: () => T): T {
   }
 }
 
-/** One read(2) in the thread pool. Returns the bytes read, 0 at the end of the file. */
+/** One read(2) in the thread pool. Returns how many bytes were read, 0 at the end of the file. */
 function readAsync(fd: number, target: Buffer, length: number, position: number): Promise<number> {
   return new Promise((resolve, reject) => {
     read(fd, target, 0, length, position, (error, bytes) => {
@@ -85,7 +85,7 @@ function codeOf(error: NodeJS.ErrnoException): ErrorCode {
   return codeOfErrno(Math.abs(error.errno ?? 5));
 }
 
-/** Reads until `length` bytes are there or the file ends. */
+/** Reads until `length` bytes are there or the file ends. Returns how many bytes were read. */
 async function readWhole(fd: number, target: Buffer, length: number, position: number): Promise<number> {
   let done = 0;
   while (done < length) {
@@ -115,7 +115,10 @@ export class ContentReader {
     this.sharing = earlier && new EarlierSharing(builder, earlier);
   }
 
-  /** Reads and stores a file. Returns a promise only where it waits for the disk, or the file is large. */
+  /**
+   * Reads and stores a file. Undefined if the file changed meanwhile. Returns a promise only if the file is large or
+   * sparse, or the read waits for the disk.
+   */
   read(file: SourceFile): FileContent | undefined | Promise<FileContent | undefined> {
     const { size } = file.stat;
     if (size === 0) return file.verify(0) ? NO_CONTENT : undefined;
@@ -153,7 +156,7 @@ export class ContentReader {
     return this.readWaiting(file, target, size, 0).then((length) => store(target, length));
   }
 
-  /** The bytes read, or -1 where the read would have to wait for the disk. */
+  /** Returns how many bytes were read, or -1 if the read would have to wait for the disk. */
   private tryRead(file: SourceFile, target: Buffer, length: number, position: number): number {
     return named('read', file, () => this.system.tryPread(file.fd, target, 0, length, position));
   }
@@ -178,7 +181,7 @@ export class ContentReader {
     target.fill(0, bytes, length);
   }
 
-  /** Like `storeSmall`, with blocks of zeros as holes. Changes `bytes`. */
+  /** Like `storeSmall`, but turns blocks of zeros into holes. Changes `bytes`. */
   private storeWithoutZeros(file: Versioned, bytes: Buffer, sizeBytes: number): FileContent {
     const segments = dataIn(bytes, sizeBytes);
     if (!isSparse(segments, sizeBytes)) return this.storeSmall(file, bytes, sizeBytes);
@@ -282,7 +285,7 @@ export class ContentReader {
     }
     const place = { blob: own.id, physical: FIRST_BLOCK };
     const runs = largeRuns(layout, place);
-    // Waits only where there is something to compare: an equal file that is read meanwhile must find this one.
+    // Wait only if there is something to compare, because an equal file that is read meanwhile must find this one.
     const earlier = known === undefined && this.sharing !== undefined ? file.earlierRuns() : [];
     const mixed = earlier.length > 0 ? await this.sharing?.large(earlier, own, sizeBytes, runs) : undefined;
     if (mixed?.storedBytes === 0) {
@@ -344,7 +347,9 @@ export class ContentReader {
     }
   }
 
-  /** Compares every byte: checksums may be equal by chance or by design. Damaged bytes are not the same. */
+  /**
+   * Compares every byte, because checksums may be equal by chance or by design. False if the known content is damaged.
+   */
   private async isSame(own: OwnBlob, known: ContentPlace, layout: readonly DataSegment[]): Promise<boolean> {
     return await this.withPieces(async (ours, theirs) => {
       for (const { position, length } of pieces(layout)) {
@@ -420,8 +425,8 @@ function isSparse(segments: readonly DataSegment[], sizeBytes: number): boolean 
 }
 
 /**
- * Whether a host file occupies less space than the data that its filesystem reports: it has holes then, or is
- * compressed.
+ * True if a host file occupies less space than the data that its filesystem reports. It then has holes that are not
+ * reported, or is compressed.
  */
 function hidesHoles({ stat }: SourceFile, segments: readonly DataSegment[]): boolean {
   return stat.blocks * SECTOR_BYTES < segmentBytes(segments);

@@ -2,7 +2,7 @@
 import type { Run } from '../base/index.ts';
 
 export interface FileContent {
-  /** The bytes that were read, which may differ from the stat's size if the file was changing. */
+  /** Number of bytes that were read. It may differ from the stat's size if the file was changing. */
   readonly sizeBytes: number;
   readonly runs: readonly Run[];
   readonly storedBytes: number;

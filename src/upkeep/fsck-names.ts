@@ -6,8 +6,8 @@ import type { Checked, Findings } from './fsck-findings.ts';
 import { isLiveLayer, layerView, standsOnLive } from './layer-view.ts';
 
 /**
- * A layer that has a name in a directory, or extended attributes of an inode, holds that inode's record; an inode's
- * attributes are in the layer that its record names.
+ * Checks that a layer with names in a directory also has that directory's record, and that the layer that a record
+ * names for extended attributes has them.
  */
 export function checkFilters(checked: Checked, findings: Findings): void {
   const { tables } = checked.engine;
@@ -36,13 +36,16 @@ function checkXattrs({ engine, layers }: Checked, layer: LayerId, findings: Find
   }
 }
 
-/** An inode's link count is the number of its names; a directory has one name, and names its parent. */
+/**
+ * Checks that the link count of a file is the number of its names, and that a directory has one name, counts its
+ * subdirectories, and records the parent that lists it.
+ */
 export function checkLinks(checked: Checked, findings: Findings): void {
   for (const layer of checked.settled.keys()) new LinkCheck(checked, findings, layer).run();
 }
 
 /**
- * Checks the counts of one layer on top of the layers below, which were checked before it: so every row is read once,
+ * Checks the link counts of one layer against the layers below, which were checked before. So every row is read once,
  * however many trees stand on the layer.
  */
 class LinkCheck {
@@ -53,9 +56,9 @@ class LinkCheck {
   private readonly above: FrozenTree;
   private readonly below: FrozenTree;
   private readonly isOnLive: boolean;
-  /** Names that the layer adds (negative: removes), by inode. */
+  /** How many names the layer adds (negative: removes), by inode. */
   private readonly links = new Map<Ino, number>();
-  /** Subdirectories that the layer adds, by directory. */
+  /** How many subdirectories the layer adds (negative: removes), by directory. */
   private readonly subdirectories = new Map<Ino, number>();
 
   constructor({ engine, layers }: Checked, findings: Findings, layer: LayerId) {
@@ -83,7 +86,7 @@ class LinkCheck {
     this.countDead();
     const inos = new Set(this.links.keys());
     for (const ino of this.tables.inodes.inos(this.layer)) inos.add(ino);
-    // The tables do not tell how many names an inode of a live layer has below.
+    // Inodes of a live layer are left out: the tables do not tell how many names they have in that layer.
     for (const ino of inos) if (!this.isOnLive || !isDerived(ino)) this.checkCount(ino);
     this.checkWayUp(moved);
   }
@@ -154,7 +157,7 @@ class LinkCheck {
     return `inode ${ino} of layer ${this.layer}`;
   }
 
-  /** From every directory that moved, the parents lead to the root. */
+  /** Checks that the parents of every new or moved directory lead to the root. */
   private checkWayUp(directories: readonly Ino[]): void {
     const good = new Set<Ino>([this.root]);
     for (const start of directories) {
@@ -174,7 +177,7 @@ function isDirectory(record: InodeRecord): boolean {
   return isDirectoryMode(record.mode);
 }
 
-/** The names that an inode has in the layers below. */
+/** How many names an inode has in the layers below, where `record` is its record. */
 function nameCount(record: InodeRecord | undefined, isRoot: boolean): number {
   if (record === undefined) return 0;
   if (!isDirectory(record)) return record.nlink;

@@ -5,7 +5,7 @@ import type { DraftRecord, LayerStack } from '../layer/index.ts';
 export class TreeContext {
   readonly stack: LayerStack;
   readonly dev: number;
-  /** Reading a file updates its access time. */
+  /** True if reading a file updates its access time. */
   keepsAccessTimes = true;
 
   constructor(stack: LayerStack, dev: number) {

@@ -1,6 +1,6 @@
 /**
  * Bytes of a tree's files, by inode: read(2), write(2), truncate(2), fallocate(2), lseek(2) for data and holes,
- * reflinks, maps. Callers check how a file was opened: `FileSystem`, or the kernel of a mount. Every method throws
+ * reflinks, maps. The caller (`FileSystem`, or the kernel of a mount) checks how a file was opened. Every method throws
  * EISDIR or EINVAL for an inode that is not a regular file.
  */
 import {
@@ -30,9 +30,12 @@ import type { Caller } from './caller.ts';
 import { type TreeContext, touchModified } from './context.ts';
 import { dropPrivileges } from './privileges.ts';
 
-/** Keeps block numbers exact in a double, with room to spare. */
+/** Largest size of a file. With it, positions and block numbers are exact in a double, with room to spare. */
 const FILE_BYTES_MAX = 2 ** 52;
-/** When a file has too many pieces to be mapped, regions of this many blocks are copied: in the first try, the last. */
+/**
+ * A file with too many pieces to be mapped is copied together in regions of this many blocks at the first attempt, and
+ * of up to GATHER_BLOCKS_MAX at later ones.
+ */
 const GATHER_BLOCKS_FIRST = 64;
 const GATHER_BLOCKS_MAX = 16_384;
 
@@ -54,7 +57,7 @@ export interface MapOptions {
 }
 
 export class FileData {
-  /** For this room only. */
+  /** The state of the tree. For this room only. */
   readonly context: TreeContext;
 
   constructor(context: TreeContext) {
@@ -84,8 +87,8 @@ export class FileData {
   }
 
   /**
-   * Reads a whole file, for which `target` has room, and leaves the access time alone: no program has read it yet.
-   * False where it would have to wait for the disk, or the inode has left the cache.
+   * Reads a whole file, for which `target` has room. Leaves the access time alone, because no program has read the file
+   * yet. False if the read would have to wait for the disk, or the inode has left the cache.
    */
   peek(inode: Inode, target: Uint8Array): boolean {
     const { stack } = this.context;
@@ -111,8 +114,8 @@ export class FileData {
   }
 
   /**
-   * write(2), at the end of the file if `position` is undefined. Returns how many bytes were written, which are
-   * acknowledged then: fewer than `length` if an error came after the first of them. EFBIG, ENOSPC, EIO, EROFS.
+   * write(2), at the end of the file if `position` is undefined. Returns how many bytes were written and are therefore
+   * acknowledged. If an error comes after the first of them, these are fewer than `length`. EFBIG, ENOSPC, EIO, EROFS.
    */
   write(
     caller: Caller,
@@ -246,15 +249,16 @@ export class FileData {
     return this.context.stack.upper?.flush();
   }
 
-  /** Makes everything acknowledged so far survive a power cut. The tree has one journal: syncing one file syncs all. */
+  /** Makes everything acknowledged so far survive a power cut. The tree has one journal, so this syncs all files. */
   sync(): void {
     const { upper } = this.context.stack;
     if (upper?.isUnmarked) upper.commitMark();
   }
 
   /**
-   * ioctl_ficlonerange(2): `to` shares the source's blocks. Positions are multiples of 4,096, and so is the length
-   * unless it ends at the source's end; 0 means to the end. EINVAL otherwise, or when the ranges of one file overlap.
+   * ioctl_ficlonerange(2): `to` shares the source's blocks. Positions are multiples of 4,096, and so is the length,
+   * unless both ranges reach the ends of their files; a length of 0 means to the end of the source. EINVAL otherwise,
+   * or when the ranges overlap in one file.
    * `context` is the context of the source's tree.
    */
   reflinkRange(
@@ -283,7 +287,7 @@ export class FileData {
     this.shareRange(caller, source, sourcePosition, to, targetPosition, bytes, false);
   }
 
-  /** Prepares sharing: no bytes of `to` may be left in a host file. */
+  /** Prepares sharing: copies up `to`, and brings the source up to date. */
   private takeOver(source: SharedFile, to: Inode): void {
     requireFile(source.inode);
     requireFile(to);
@@ -291,7 +295,10 @@ export class FileData {
     source.context.stack.refresh(source.inode);
   }
 
-  /** Shares a range of blocks. `to` grows if the range ends beyond it; with `isWhole` it ends where the range ends. */
+  /**
+   * Shares a range of blocks. `to` grows if the range ends beyond its end; with `isWhole` the range becomes all of its
+   * content.
+   */
   private shareRange(
     caller: Caller,
     source: SharedFile,
@@ -304,7 +311,7 @@ export class FileData {
     requireFileOf(source, this.context);
     const { stack } = this.context;
     const lender = source.context.stack;
-    // A mapped file must get no bytes that lie in a host file: a view cannot show them.
+    // A mapped file must get no bytes that lie in a host file, because a view cannot show them.
     const range = { first: sourcePosition / BLOCK_SIZE, count: blocksFor(bytes) };
     const loan = lend(lender, source.inode, range, stack, to.mapping?.isMapped === true);
     try {
@@ -328,8 +335,8 @@ export class FileData {
   }
 
   /**
-   * FICLONE: `to` gets the content of the source, or stays as it was if that fails. Where both are empty, its times
-   * stay too.
+   * FICLONE: `to` gets the content of the source, or stays as it was if that fails. If both are empty, nothing changes,
+   * not even a time.
    */
   reflink(caller: Caller, from: Inode, to: Inode, context = this.context): void {
     requireFile(to);
@@ -347,7 +354,7 @@ export class FileData {
     requireFile(inode);
     const { stack } = this.context;
     if (!stack.system.canMap) throw new FsError('ENOTSUP', { note: 'this platform has no memory maps' });
-    // A host file is never mapped: it may be truncated, and an access beyond its end would kill the process.
+    // A host file is never mapped, because it may be truncated, and an access beyond its end would kill the process.
     try {
       copyUp(stack, inode, true);
     } catch (error) {
@@ -387,15 +394,18 @@ export class FileData {
 }
 
 /**
- * EXDEV unless the inode is in use in the tree of its context, and that tree is in the target's store: each tree counts
- * the uses of its blocks, and each store has its own blob numbers.
+ * EXDEV unless the inode is in use in the tree of its context, and that tree is in the target's store, because each
+ * tree counts the uses of its blocks, and each store has its own blob numbers.
  */
 function requireFileOf({ context: { stack }, inode }: SharedFile, target: TreeContext): void {
   if (stack.tables === target.stack.tables && stack.inodes.get(inode.ino) === inode) return;
   throw new FsError('EXDEV', { note: 'the source is not a file of that tree, or is in another store' });
 }
 
-/** The runs of a range of the source, moved by `shift` blocks. From now on the target's tree may name their blocks. */
+/**
+ * The runs of a range of the source, moved by `shift` blocks. If the trees differ, dropped blocks among them are
+ * undropped, so that the target's tree may name them.
+ */
 function sharedRuns(
   { extents }: Loan,
   source: LayerStack,
@@ -406,7 +416,7 @@ function sharedRuns(
   const runs: Run[] = [];
   const foreign = source === target ? 0 : source.activeId;
   extents.forEachPiece(first, first + count, (logical, length, blob, physical) => {
-    // Another tree's active blob is overwritten in place: nothing outside that tree may refer to it.
+    // Another tree overwrites its active blob in place, so nothing outside that tree may refer to it.
     if (blob !== 0 && blob === foreign) {
       const note = 'the source has unfrozen blocks of another fork: copy it, or snapshot that fork';
       throw new FsError('EXDEV', { note });

@@ -1,7 +1,8 @@
 /**
- * One open tree as a filesystem: Linux's operations on paths and open files. Synchronous. It turns a path or an open
- * file into an inode, and checks how the file was opened; the room's functions on inodes do the rest. Paths and names
- * are byte strings (base/names). Every failure is an `FsError` with Linux's code; callers add system call and path.
+ * One open tree as a filesystem: Linux's operations on paths and open files, all synchronous. `FileSystem` turns a path
+ * or an open file into an inode, and checks how the file was opened; the room's functions on inodes do the rest. Paths
+ * and names are byte strings (base/names). Every failure is an `FsError` with Linux's code; callers add system call and
+ * path.
  */
 import { FsError, type Name } from '../base/index.ts';
 import type { Inode, LayerStack } from '../layer/index.ts';
@@ -24,9 +25,9 @@ import { mayAccess, R_OK, requireAccess, W_OK, X_OK } from './permission.ts';
 import * as xattrs from './xattrs.ts';
 
 export class FileSystem {
-  /** For this room only. */
+  /** The state of the tree. For this room only. */
   readonly context: TreeContext;
-  /** The same tree by inode, for a mount. */
+  /** Operations on inodes of the same tree, for a mount. */
   readonly byInode: InodeCalls;
   /** The user for whom calls by path and by open file are made. */
   caller: Caller;
@@ -65,7 +66,7 @@ export class FileSystem {
     return attributes.attributesOf(this.context.dev, this.resolve(path, follow));
   }
 
-  /** As `stat`, but undefined instead of ENOENT and ENOTDIR. */
+  /** Like `stat`, but returns undefined instead of throwing ENOENT or ENOTDIR. */
   tryStat(path: string, follow: boolean): Attributes | undefined {
     this.context.stack.trim();
     try {
@@ -150,7 +151,7 @@ export class FileSystem {
     opening.close(this.context, file);
   }
 
-  /** read(2). A position of null is the file's own, which moves. Returns how many bytes were read. */
+  /** read(2). With a position of null, reads at the file's own position and moves it. Returns the number of bytes. */
   read(file: OpenFile, target: Uint8Array, offset: number, length: number, position: number | null): number {
     const inode = file.requireReadable();
     const at = position ?? file.position;
@@ -159,12 +160,12 @@ export class FileSystem {
     return bytes;
   }
 
-  /** As `read`, but returns -1 if it would have to wait for the disk. */
+  /** Like `read`, but returns -1 if it would have to wait for the disk. */
   tryRead(file: OpenFile, target: Uint8Array, offset: number, length: number, position: number): number {
     return this.byInode.read(file.requireReadable(), target, offset, length, position, false);
   }
 
-  /** write(2). A position of null is the file's own, which moves. Returns how many bytes were written. */
+  /** write(2). With a position of null, writes at the file's own position and moves it. Returns the number of bytes. */
   write(file: OpenFile, source: Uint8Array, offset: number, length: number, position: number | null): number {
     const { byInode, caller } = this;
     const inode = file.requireWritable();
@@ -301,12 +302,12 @@ export class FileSystem {
     return this.entriesOf(this.resolve(path, true));
   }
 
-  /** The entries of an open directory, even of one that was removed. */
+  /** The entries of an open directory; none if the directory was removed. */
   openDirectoryEntries(file: OpenFile): DirectoryEntry[] {
     return this.entriesOf(file.requireOpen());
   }
 
-  /** Only the names: the fastest way to list a directory that was never read. */
+  /** Lists only the names, which is the fastest way to list a directory that was never read. */
   readDirectoryNames(path: string): Name[] {
     const directory = this.listable(this.resolve(path, true));
     return [...this.context.stack.list(directory).keys()];

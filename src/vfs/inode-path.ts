@@ -3,7 +3,7 @@ import { FsError, type Name, nameToString } from '../base/index.ts';
 import type { Inode, LayerStack } from '../layer/index.ts';
 import { entryIno, UNREAD_ENTRY } from '../lower/index.ts';
 
-/** Larger directories are not searched for a name. */
+/** Most names in a directory that `hintedPath` searches. */
 const NAMES_MAX = 65_536;
 
 interface NamedPlace {
@@ -11,7 +11,7 @@ interface NamedPlace {
   readonly name: Name;
 }
 
-/** The names from the root to `inode`. Undefined where `placeOf` does not know the place of an inode on the way. */
+/** The names from the root to `inode`. Undefined if `placeOf` does not know the place of an inode on the way. */
 function namesTo(
   stack: LayerStack,
   inode: Inode,
@@ -32,8 +32,8 @@ function namesTo(
 }
 
 /**
- * A path relative to the root, which is ''. It follows hints: each record says where its inode was last given a name.
- * Undefined where these hints lead nowhere: links and removals make them stale.
+ * The path of an inode relative to the root; '' for the root itself. It follows hints: each record says in which
+ * directory its inode was last given a name. Undefined if the hints are stale, as they may be after links and removals.
  */
 export function hintedPath(stack: LayerStack, inode: Inode): string | undefined {
   try {
@@ -54,8 +54,8 @@ function hintedPlace(stack: LayerStack, { ino, record }: Inode): NamedPlace | un
   if (record.parent === 0 || record.nlink === 0) return undefined;
   const directory = stack.inode(record.parent);
   if (!directory.isDirectory || stack.listsMoreThan(directory, NAMES_MAX)) return undefined;
-  // In a live directory, `derived` has ruled out the names that are not recorded, and the recorded names are read
-  // already.
+  // Unread names of a live directory need no lookup: `derived` has ruled out the names that are not recorded, and the
+  // recorded names are read already.
   const readsAll = !stack.chain.isLive(directory.ino);
   for (const [name, known] of stack.list(directory, true)) {
     const entry = known === UNREAD_ENTRY && readsAll ? stack.lookup(directory, name) : known;
@@ -64,7 +64,7 @@ function hintedPlace(stack: LayerStack, { ino, record }: Inode): NamedPlace | un
   return undefined;
 }
 
-/** An absolute path for messages. Searches all names in memory; undefined where these do not lead to the root. */
+/** The absolute path of an inode, for messages. Searches all names in memory; undefined if none lead to the root. */
 export function knownPath(stack: LayerStack, inode: Inode): string | undefined {
   const names = namesTo(stack, inode, knownPlace);
   return names === undefined ? undefined : `/${names.map(nameToString).join('/')}`;
@@ -85,7 +85,7 @@ function knownName(directory: Inode, ino: number): Name | undefined {
   return undefined;
 }
 
-/** The names from the root to a directory. ENOENT when it was removed. */
+/** The names from the root to a directory. ENOENT when the directory was removed. */
 export function directoryNames(stack: LayerStack, directory: Inode): Name[] {
   const names = namesTo(stack, directory, parentPlace);
   if (names === undefined) throw new FsError('ENOENT');

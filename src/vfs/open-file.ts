@@ -21,7 +21,7 @@ import { resolve, walk, walkToName } from './path-walk.ts';
 import { R_OK, requireAccess, W_OK } from './permission.ts';
 
 /**
- * An open file description. It belongs to the tree's inode, not to a file in a layer: it sees every later write, and
+ * An open file description. It belongs to the tree's inode, not to a file in a layer. So it sees every later write, and
  * stays usable after the last name is removed.
  */
 export class OpenFile {
@@ -29,7 +29,7 @@ export class OpenFile {
   readonly flags: number;
   /** The path by which the file was opened, for messages. */
   readonly path: string;
-  /** The position of the next read or write without a position of its own, in bytes. */
+  /** Where the next read or write without an explicit position begins, in bytes. */
   position = 0;
   isOpen = true;
 
@@ -74,7 +74,7 @@ export function open(data: FileData, caller: Caller, path: string, flags: number
     const directory = resolve(context, caller, path, true);
     if (!directory.isDirectory) throw new FsError('ENOTDIR');
     if ((flags & O_ACCMODE) === O_RDONLY) throw new FsError('EINVAL');
-    // `createUnnamed` has counted it as open.
+    // `createUnnamed` has counted the file as open.
     return new OpenFile(createUnnamed(context, caller, directory, fileMode), flags & ~O_DIRECTORY, path);
   }
   context.stack.trim();
@@ -98,7 +98,7 @@ export function open(data: FileData, caller: Caller, path: string, flags: number
   if (inode.isSymlink) throw new FsError('ELOOP');
   if ((flags & O_DIRECTORY) !== 0 && !inode.isDirectory) throw new FsError('ENOTDIR');
   requireOpenable(context, caller, inode, flags);
-  // This includes an empty file: open(2) changes its times.
+  // An empty file is truncated too, because open(2) changes its times.
   if ((flags & O_TRUNC) !== 0 && inode.isFile) data.setSize(caller, inode, 0);
   return opened(inode, flags, path);
 }

@@ -10,7 +10,7 @@ export const R_OK = 4;
 export const W_OK = 2;
 export const X_OK = 1;
 
-/** `mask` has bits of R_OK, W_OK, X_OK; the caller must be allowed all of them. */
+/** True if the caller is allowed everything in `mask`, which has bits of R_OK, W_OK and X_OK. */
 export function mayAccess(context: TreeContext, caller: Caller, inode: Inode, mask: number): boolean {
   const { mode, uid, gid } = inode.record;
   if (isSuperuser(caller)) {
@@ -23,7 +23,7 @@ export function mayAccess(context: TreeContext, caller: Caller, inode: Inode, ma
   return ((isInGroup(caller, gid) ? mode >> 3 : mode) & mask) === mask;
 }
 
-/** EACCES unless `mayAccess`. */
+/** EACCES unless `mayAccess`. For a trusted caller this checks only a `mask` of X_OK alone. */
 export function requireAccess(context: TreeContext, caller: Caller, inode: Inode, mask: number): void {
   if (caller.isTrusted && mask !== X_OK) return;
   if (!mayAccess(context, caller, inode, mask)) throw new FsError('EACCES');
@@ -33,7 +33,7 @@ export function isOwner(caller: Caller, inode: Inode): boolean {
   return isSuperuser(caller) || caller.uid === inode.record.uid;
 }
 
-/** EPERM unless the caller owns the inode. */
+/** EPERM unless the caller owns the inode or is the superuser. */
 export function requireOwner(caller: Caller, inode: Inode): void {
   if (!isOwner(caller, inode)) throw new FsError('EPERM');
 }

@@ -56,7 +56,7 @@ export function register(program: Command): void {
     );
 }
 
-/** The fork that `fork` was made from. Undefined if it was made from something else, or if `--to` names a directory. */
+/** The fork that `fork` was made from. Undefined if `fork` has another origin, or if `--to` names a directory. */
 function parentFork(session: CommandSession, fork: string, { to }: CommitFlags): string | undefined {
   const { source } = session.info(fork);
   const parent = session.engine.list().find(({ name }) => name === source);
@@ -68,7 +68,7 @@ async function toDirectory(session: CommandSession, fork: string, flags: CommitF
   const { to, base, dryRun = false } = flags;
   const onConflict: CommitResolution =
     flags.force === true ? 'force' : flags.skipConflicts === true ? 'skip' : 'none';
-  // Both calls only check: they fail, and say what to do, before any work starts.
+  // These calls only check. They fail, and say what to do, before any work starts.
   if (base !== undefined) session.info(base);
   if (to === undefined || base === undefined) commitOrigin(engine, fork);
   const report = await namingTrees([fork], async () => {
