@@ -1,17 +1,20 @@
 /**
- * The active blob of a writable layer: the one blob that the layer's private blocks live in, until it is frozen.
+ * The active blob of a writable layer: the one blob that has the layer's private blocks, until the layer is frozen.
  *
  * Every block below `usedEnd` is in exactly one state:
  *   referenced   its count is 1 or more: extents of the layer name it
- *   pending      no extent names it now, but a power cut could bring one back: not reused, not punched. A block that
- *                was handed out and freed between two commit marks skips this state: nothing durable named it
+ *   pending      no extent names it now, but a power cut could bring back an extent that does, so it is neither reused
+ *                nor punched. A block that was handed out and freed between two commit marks skips this state, because
+ *                nothing durable named it
  *   free         no extent can name it any more, and its space is allocated
- *   unbacked     as free, but its space may not be allocated (it was punched, or the blob was opened again)
- * A referenced block is exclusive when one extent names it and a power cut could not bring a second one back: only
- * then may it be overwritten in place. `[usedEnd, backedEnd)` is the tail: allocated space that was never handed out.
+ *   unbacked     like free, but its space may not be allocated (it was punched, or the blob was opened again)
+ * A referenced block is exclusive when one extent names it and a power cut could not bring back a second extent. Only
+ * an exclusive block may be overwritten in place. `[usedEnd, backedEnd)` is the tail: allocated space in which no block
+ * is in use.
  *
- * Invariant: space is allocated on the disk before `allocate` returns it. A write to it cannot fail with ENOSPC, and
- * access to a mapped page of it never raises SIGBUS. An `allocate` that fails changes nothing.
+ * Invariant: the space of a block is allocated on the disk before `allocate` returns the block. So a write to the block
+ * cannot fail with ENOSPC, and access to a mapped page of it never raises SIGBUS. An `allocate` that fails changes
+ * nothing.
  */
 import {
   assert,
@@ -32,7 +35,7 @@ import { shortBlob } from './damage.ts';
 /** The blob grows by 32 KiB at first, doubling to 16 MiB. */
 const STEP_BLOCKS_MIN = 8;
 const STEP_BLOCKS_MAX = 4096;
-/** Syncing fewer bytes takes less time than handing them to a thread. */
+/** To sync fewer bytes takes less time than to hand the sync to a thread. */
 const FLUSH_BYTES_MIN = 1024 * 1024;
 /** Freed runs of 256 KiB or more are given back to the disk; unbacked runs are allocated in steps of this size. */
 const PUNCH_BLOCKS_MIN = 64;
@@ -59,10 +62,13 @@ export class ActiveBlob {
   private usedEnd = 0;
   private backedEnd = 0;
   private stepBlocks = STEP_BLOCKS_MIN;
-  /** No run of `free` has this many blocks or more: spares searches in vain until `free` gains a run. */
+  /**
+   * Every run of `free` has fewer blocks than this, which saves vain searches until `free` gains a run. The next field
+   * says the same of `unbacked`.
+   */
   private freeRunBound = Number.POSITIVE_INFINITY;
   private unbackedRunBound = Number.POSITIVE_INFINITY;
-  /** Some long runs became free without having been pending. */
+  /** True when `free` has gained long runs that were never pending; the next `durable` gives them back to the disk. */
   private hasLongFree = false;
   private unsyncedBytes = 0;
   private syncError: FsError | undefined;
@@ -115,7 +121,7 @@ export class ActiveBlob {
 
   // State.
 
-  /** The number of blocks up to the last one that was handed out and is not known to be free. */
+  /** The number of blocks up to and including the last block that was handed out and is not known to be free. */
   get lengthBlocks(): number {
     return this.usedEnd;
   }
@@ -146,7 +152,10 @@ export class ActiveBlob {
     return this.counts.get(block);
   }
 
-  /** Whether one extent of this layer, and no other, names the block: then it may be overwritten in place. */
+  /**
+   * True if exactly one extent names the block and no power cut can bring back a second. Then the block may be
+   * overwritten in place.
+   */
   isExclusive(block: number): boolean {
     return this.counts.get(block) === 1 && (this.unshared.isEmpty || !this.unshared.has(block));
   }
@@ -159,14 +168,14 @@ export class ActiveBlob {
 
   /**
    * Takes one reference from each block. A block that has none left becomes pending, or free if no commit mark can name
-   * it. Journal the record that frees the blocks before calling this, because they may be handed out at once.
+   * it. Journal the record that frees the blocks before calling this, because `allocate` may hand them out at once.
    */
   dropRefs(start: number, count: number): void {
     this.assertWritable();
     this.counts.decrease(start, start + count, this.afterDrop);
   }
 
-  /** Takes all references from blocks in use; otherwise as `dropRefs`. */
+  /** Takes all references from blocks in use; apart from that it is like `dropRefs`. */
   release(start: number, count: number): void {
     this.assertWritable();
     assert(this.counts.areUsed(start, start + count), 'only blocks in use are released');
@@ -191,16 +200,16 @@ export class ActiveBlob {
   }
 
   /**
-   * A commit mark is about to be written: the state that it makes durable may name the blocks handed out so far. Called
-   * before the mark, because a mark whose write fails may be on the disk nevertheless.
+   * Call this before a commit mark is written, because the state that the mark makes durable may name the blocks handed
+   * out so far. After the mark would be too late: a mark whose write fails may be on the disk nevertheless.
    */
   beforeMark(): void {
     this.fresh.clear();
   }
 
   /**
-   * A durable commit mark covers everything up to now: pending blocks become free, and long free runs are given back to
-   * the disk, except for a tail that the blob may soon need.
+   * Call this when a durable commit mark covers everything up to now. Pending blocks become free, and long free runs
+   * are given back to the disk, except for a tail that the blob may soon need.
    */
   durable(): void {
     // `beforeMark` does this too, but is not called before every mark.
@@ -237,7 +246,9 @@ export class ActiveBlob {
     this.stepBlocks = Math.min(this.stepBlocks, kept);
   }
 
-  /** True if the space may be gone. It may be even after a failed call, whose effect is unknown. */
+  /**
+   * Punches blocks. Returns true if their space may be gone: after a failed call too, because its effect is unknown.
+   */
   private tryPunch(start: number, end: number): boolean {
     try {
       return this.space.punch(this.id, start, end - start);
@@ -247,7 +258,9 @@ export class ActiveBlob {
     }
   }
 
-  /** Takes the blocks of `set` at the end of the used ones out of use. Returns whether there were any. */
+  /**
+   * Lowers `usedEnd` to below the blocks of `set` that end there, and removes them from `set`. False if there are none.
+   */
   private shrinkUsed(set: RangeSet): boolean {
     const start = startOfRangeTo(set, this.usedEnd);
     if (start === this.usedEnd) return false;
@@ -313,7 +326,10 @@ export class ActiveBlob {
     return start;
   }
 
-  /** Allocates `wanted` blocks on the disk, or only `need` when it is too full; returns how many. */
+  /**
+   * Allocates `wanted` blocks on the disk, or only `need` when the disk is too full for that; returns how many it
+   * allocated.
+   */
   private back(start: number, need: number, wanted: number): number {
     const { system } = this.space;
     const position = start * BLOCK_SIZE;
@@ -359,7 +375,7 @@ export class ActiveBlob {
 
   /**
    * Starts a sync in the thread pool, so that the `sync` that must follow has little left to wait for. Undefined if
-   * there is little to wait for anyway. Never rejects: a failure is kept for `sync`.
+   * there is little to wait for anyway. The promise does not reject when the sync fails: `sync` reports the failure.
    */
   flush(): Promise<void> | undefined {
     if (this.unsyncedBytes < FLUSH_BYTES_MIN || this.syncError !== undefined || !this.isOpen)
@@ -391,7 +407,7 @@ export class ActiveBlob {
       throw new FsError('EIO', { syscall: 'fdatasync', note });
     }
     try {
-      // Not `fd`, which is no longer pinned after `close`.
+      // Do not use `fd` here: it is no longer pinned after `close`.
       if (this.isDirty) this.space.system.dataSync(this.space.files.descriptor(this.file));
       // Needed even for a blob that was never written to, because its row will say that the file exists.
       this.space.files.syncName(this.file);

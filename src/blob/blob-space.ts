@@ -16,16 +16,16 @@ import { type SumsOfBlob, storeSums } from './sum-file.ts';
 export interface BlobSpaceCounts {
   readonly openDescriptors: number;
   readonly windows: number;
-  /** Number of blocks whose checksums the reads of this process have compared. */
+  /** Number of blocks that reads of this process have compared with their checksums. */
   readonly blocksVerified: number;
 }
 
 export class BlobSpace {
   readonly system: System;
   readonly directory: string;
-  /** For this room only. */
+  /** The files of stored blobs. For this room only. */
   readonly files: BlobFiles;
-  /** 1 MiB that any call may use; nothing stays in it from one call to the next. */
+  /** A buffer of 1 MiB that every call may overwrite, so nothing stays in it from one call to the next. */
   readonly scratch: Buffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   /** Host files that forks refer to. */
   readonly externals: ExternalFiles;
@@ -107,7 +107,7 @@ export class BlobSpace {
 
   /** A descriptor of the blob, for mapping and registering; valid until the next call for another blob. */
   descriptor(id: BlobId): number {
-    // Once somebody truncates a host file, access to a map of it raises SIGBUS.
+    // Host files are not mapped, because once somebody truncates a host file, access to a map of it raises SIGBUS.
     assert(this.isStored(id), 'only what is stored is mapped');
     return this.bytesOf(id).descriptor(id);
   }
@@ -140,7 +140,7 @@ export class BlobSpace {
     this.files.unlinkNames(id);
   }
 
-  /** The second half of `unlink`. */
+  /** The second half of `unlink`: closes the file and unmaps its windows, which gives the space back. */
   release(id: BlobId): void {
     const file = this.files.of(id);
     this.files.release(id);

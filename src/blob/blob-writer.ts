@@ -22,17 +22,17 @@ export class BlobWriter {
   private readonly file: BlobFile;
   private readonly fd: number;
   private readonly computed = new BlockSums();
-  /** Has no bytes until the first `append`. */
+  /** The bytes of `append` that are not flushed yet. Has no memory until the first `append`. */
   private buffer = Buffer.alloc(0);
   private bufferedBytes = 0;
   private flushedBlocks = 0;
-  /** End of the last byte that the caller gave; holes and padding after it are zeros. */
+  /** Position after the last byte that the caller gave; what follows, holes and padding, is zeros. */
   private dataEndBytes = 0;
   /** Only for a clone: reads the blob back to compute its checksums. */
   private readBack: Sealing | undefined;
   private isOpen = true;
   private isComplete = false;
-  /** False after a piece that ended within a block. */
+  /** False after a piece that ended within a block: then nothing can be added. */
   private isWhole = true;
 
   private constructor(space: BlobSpace, id: BlobId) {
@@ -178,8 +178,8 @@ export class BlobWriter {
   }
 
   /**
-   * Seals the blob, and before that completes it at the end of its data if `complete` was not called. Returns its
-   * length in bytes. On failure (EIO, ENOSPC) call `abort`.
+   * Seals the blob, and before that completes it at its present length if `complete` was not called. Returns the length
+   * of the blob in bytes. On failure (EIO, ENOSPC) call `abort`.
    */
   finish(): number {
     if (!this.isComplete) this.complete(this.lengthBytes);

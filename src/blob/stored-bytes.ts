@@ -5,8 +5,8 @@
  * copy the block from a window, without a system call. A flipped bit or a bad sector gives an EIO that names the blob
  * and the block, and everything else stays readable.
  *
- * Invariants: no access through a window reaches a byte at or beyond the file's size (it would raise SIGBUS); the
- * `touched` bits have room for every block below `sizeBytes`; the bits of punched blocks are clear.
+ * Invariants: no access through a window reaches a byte at or beyond the file's size (such an access would raise
+ * SIGBUS); the `touched` bits have room for every block below `sizeBytes`; the bits of punched blocks are clear.
  */
 import {
   assert,
@@ -30,7 +30,7 @@ import { loadSums } from './sum-file.ts';
 import { WINDOW_BYTES, WindowPool } from './window-pool.ts';
 
 const WOULD_BLOCK = -1;
-const NO_FILE = new BlobFile(0 as BlobId, ''); // The cast: stands for no blob, and 0 is no blob's id.
+const NO_FILE = new BlobFile(0 as BlobId, ''); // The cast: this file stands for no blob, and 0 is no blob's id.
 
 /** Receives each bad block and what is wrong with it, as a clause such as "checksum does not match". */
 export type VisitBad = (block: BlockIndex, problem: string) => void;
@@ -43,7 +43,7 @@ export class StoredBytes implements BlobBytes {
   private readonly scratch: Buffer;
   /** See `BlobSpace.expect`. */
   private readonly expected = new Map<BlobId, Timespec | undefined>();
-  /** Number of blocks whose checksums reads have compared. */
+  /** Number of blocks that reads have compared with their checksums. */
   blocksVerified = 0;
   /** The blob that was used last, to save a lookup if the next call uses it too. */
   private last = NO_FILE;
@@ -76,7 +76,10 @@ export class StoredBytes implements BlobBytes {
     this.readSlowly(file, position, target, offset, length, true);
   }
 
-  /** May still wait for the disk to open the blob's file and to load its checksums, once each. */
+  /**
+   * Does not wait for the bytes, but may still wait for the disk to open the blob's file and to load its checksums,
+   * once each.
+   */
   tryRead(id: BlobId, position: number, target: Uint8Array, offset: number, length: number): boolean {
     const file = id === this.last.id ? this.last : this.use(id);
     assertSpan(position, length, target, offset);
@@ -102,7 +105,7 @@ export class StoredBytes implements BlobBytes {
     return undefined;
   }
 
-  /** Extents name no holes: a hole of a file has no extent, and only dead blocks are punched. */
+  /** Every position that an extent names has data: a hole of a file has no extent, and only dead blocks are punched. */
   seekData(_id: BlobId, position: number): number {
     return position;
   }
@@ -112,8 +115,8 @@ export class StoredBytes implements BlobBytes {
   }
 
   /**
-   * The common case: this process has read all blocks before, and one open window has all bytes. Makes no system call.
-   * Otherwise returns false.
+   * Serves the common case without a system call: this process has read all the blocks before, and one open window has
+   * all the bytes. In any other case returns false.
    */
   private readWindow(
     file: BlobFile,
@@ -152,7 +155,7 @@ export class StoredBytes implements BlobBytes {
     const end = Math.min(wanted, file.sizeBytes);
     if (end < wanted) {
       if (wanted > blocksFor(file.sizeBytes) * BLOCK_SIZE) throw shortBlob(file.id, file.sizeBytes, wanted);
-      // A large file's own blob ends at its last byte; the rest of its last block is zeros.
+      // A large file's own blob ends at the file's last byte; the rest of the last block reads as zeros.
       target.fill(0, offset + Math.max(0, end - position), offset + length);
     }
     const stop = blocksFor(end);
@@ -189,7 +192,8 @@ export class StoredBytes implements BlobBytes {
     length: number,
     mayWait: boolean,
   ): number {
-    // The kernel may have evicted the page of a touched block: then a copy from the window would wait for the disk.
+    // Copy from a window only if the caller may wait: the kernel may have evicted the page of a touched block, and then
+    // the copy waits for the disk.
     if (mayWait && this.system.canMap) {
       const index = Math.floor(position / WINDOW_BYTES);
       const at = position - index * WINDOW_BYTES;
@@ -235,7 +239,7 @@ export class StoredBytes implements BlobBytes {
 
   /**
    * Reads a block for the first time if the caller wants only a part of it, or if the file ends within it. Returns how
-   * many bytes of it the target got, or WOULD_BLOCK.
+   * many bytes of the block the target got, or WOULD_BLOCK.
    */
   private touchPart(
     file: BlobFile,
@@ -262,7 +266,8 @@ export class StoredBytes implements BlobBytes {
   }
 
   /**
-   * Marks blocks without checksums as read. In a read-only space, fails with ESTALE instead if the file has changed.
+   * Marks blocks without checksums as read. A read-only space marks nothing, so that each read checks here that the
+   * file has not changed; ESTALE if it has.
    */
   private noteUnverified(file: BlobFile, fd: number, start: number, end: number): void {
     if (!this.files.isReadOnly) {
@@ -292,7 +297,7 @@ export class StoredBytes implements BlobBytes {
     const sums = this.sumsOf(file);
     if (sums === undefined) return false;
     const report = (block: number, problem: string): void => {
-      // Then the next read verifies the block again, and fails.
+      // Clear the bit, so that the next read verifies the block again, and fails.
       file.touched.clearRange(block, block + 1);
       visitBad(block as BlockIndex, problem); // The cast: counted in blocks from the blob's start.
     };
@@ -307,7 +312,10 @@ export class StoredBytes implements BlobBytes {
     return true;
   }
 
-  /** False if the disk fails to read the chunk; then nothing was reported. */
+  /**
+   * Calls `report` for the bad blocks of a chunk, and returns true. Returns false, and has reported nothing, if the
+   * disk fails to read the chunk.
+   */
   private verifyChunk(
     fd: number,
     sums: BigUint64Array,
@@ -335,7 +343,8 @@ export class StoredBytes implements BlobBytes {
   }
 
   /**
-   * Calls pread(2), or preadv2(2) without waiting. An EIO of the disk becomes one that names the blob and the block.
+   * Calls pread(2), or preadv2(2) without waiting, which may return WOULD_BLOCK. Turns an EIO of the disk into an EIO
+   * that names the blob and the block.
    */
   private pread(
     file: BlobFile,

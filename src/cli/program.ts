@@ -38,12 +38,15 @@ export async function createProgram(args: readonly string[]): Promise<Command> {
   return program;
 }
 
-/** The first argument that is neither an option of the program nor the value of one. */
+/** The first argument that is neither an option of the program nor the value of an option. */
 function commandName(args: readonly string[]): string | undefined {
   return args.find((arg, index) => !arg.startsWith('-') && args[index - 1] !== '--store');
 }
 
-/** Commander's settings are inherited only by commands that the parent makes later, so each command gets them here. */
+/**
+ * Makes a command and its subcommands throw errors. Commander passes settings on only to subcommands that are made
+ * later, so each subcommand gets them here.
+ */
 function throwInstead(command: Command): void {
   command
     .exitOverride()
@@ -77,7 +80,10 @@ export async function runCli(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Looks at the arguments themselves: wrong usage may be found before the options are read. */
+/**
+ * Whether the arguments ask for JSON. Looks at the arguments themselves, because Commander may find wrong usage before
+ * it has read the options.
+ */
 function wantsJson(args: readonly string[]): boolean {
   const end = args.indexOf('--');
   return (end === -1 ? args : args.slice(0, end)).includes('--json');

@@ -1,4 +1,7 @@
-/** Compares bytes, and collects the problems. If there are none, the demo has checked every byte that it reports. */
+/**
+ * Compares bytes with what they must be, and collects a problem for each difference. If there is no problem, every byte
+ * that the demo reports as checked is right.
+ */
 import { BLOCK_SIZE } from '../base/index.ts';
 import type { ForkPlan } from './plan.ts';
 
@@ -9,7 +12,7 @@ export class Checks {
   /** Number of problems beyond the first `PROBLEMS_MAX`. */
   problemsLeftOut = 0;
   comparisons = 0;
-  /** How many bytes the demo has checked: read by calls, and read from memory maps. */
+  /** How many bytes the demo has checked: read by calls (`readBytes`), and read from memory maps (`mappedBytes`). */
   readBytes = 0;
   mappedBytes = 0;
 
@@ -36,7 +39,8 @@ export class Checks {
   }
 
   /**
-   * Compares a piece of the large file in one fork: it must equal `base`, except in the block that the fork overwrote.
+   * Compares a piece of the large file in one fork: it must equal `base`, the same piece as it was imported, except in
+   * the block that the fork overwrote. The piece starts at byte `position` of the file.
    */
   isPieceOf(actual: Uint8Array, base: Uint8Array, position: number, plan: ForkPlan, where: string): void {
     const start = plan.page * BLOCK_SIZE - position;

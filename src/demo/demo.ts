@@ -1,4 +1,4 @@
-/** The experiment itself, step by step. */
+/** The experiment of the demo, step by step. */
 import { existsSync, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -52,7 +52,7 @@ export interface DemoResult {
   readonly bigFileBytes: number;
   readonly forks: number;
   readonly forkTime: DemoTimes;
-  /** Time of the first write to the large file in each fork, 4 KiB. */
+  /** Time of the first write in each fork: 4 KiB to the large file. */
   readonly firstWriteTime: DemoTimes;
   readonly disk: {
     /** Size of the imported tree on the host. */
@@ -119,7 +119,10 @@ function findTree(directory: string): string {
   return tree;
 }
 
-/** The nearest `node_modules` above this file: the program's own packages, or those of which it is one. */
+/**
+ * The nearest `node_modules` above this file: the packages that the program uses or, if it is itself installed as a
+ * package, the packages beside it.
+ */
 function nearestNodeModules(): string {
   let directory = path.dirname(fileURLToPath(import.meta.url));
   for (;;) {
@@ -135,7 +138,7 @@ function timesOf(samples: readonly number[]): DemoTimes {
   return { medianMs: median(samples), maxMs: Math.max(...samples) };
 }
 
-/** One run in its own directory. */
+/** One run of the experiment, in a directory of its own. */
 class Demo {
   private readonly options: DemoOptions;
   private readonly original: string;
@@ -173,10 +176,10 @@ class Demo {
     const plans = planForks(forks, sizeBytes, tree.files);
     const sourceBytes = diskBytes(this.sourceDirectory);
     const treeBytes = await this.step('importing it', () => this.importSource());
-    // Later steps compare with the small files. They can compute the content of the large one.
+    // The small files stay, because later steps compare with them. The content of the large file can be computed again.
     rmSync(path.join(this.sourceDirectory, BIG_FILE));
     const importedBytes = diskBytes(this.storeDirectory);
-    // The new tree left hundreds of megabytes to write back. A fork is durable, so to make one would wait for that.
+    // The new tree left hundreds of megabytes to write back. A fork is durable, so making a fork would wait for that.
     await this.step('letting the disk come to rest', () => this.evict());
     const forked = await this.step(`forking it ${forks} times, changing each fork`, () =>
       this.makeForks(plans),
@@ -257,7 +260,9 @@ class Demo {
     return filesUnder(path.join(this.storeDirectory, 'blobs'));
   }
 
-  /** Drops the pages of the tree and of the store from memory. Returns how many bytes of the store are still there. */
+  /**
+   * Drops the pages of the tree and of the store from memory. Returns how many bytes of the store are still in memory.
+   */
   private evict(): number | Absent {
     const { blobFiles } = this;
     evictFiles(this.system, [...filesUnder(this.sourceDirectory), ...blobFiles]);

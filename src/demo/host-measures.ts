@@ -14,7 +14,7 @@ export function isAbsent(value: unknown): value is Absent {
   return typeof value === 'object' && value !== null && 'absentBecause' in value;
 }
 
-/** How much of a file to map for one mincore(2). */
+/** How many bytes of a file to map for one mincore(2). */
 const RESIDENCY_BYTES = 256 * 1024 * 1024;
 
 /** Paths of all regular files under a directory, in no order. Does not follow symlinks. */
@@ -51,7 +51,10 @@ export function cachedBytes(): number | Absent {
     : Number(kibibytes) * 1024;
 }
 
-/** Growth between two values of `cachedBytes`. Absent if the system could not evict files before the first one. */
+/**
+ * Growth between two values of `cachedBytes`. Absent if the system could not evict files before the first value was
+ * taken.
+ */
 export function cachedGrowth(
   system: System,
   before: number | Absent,

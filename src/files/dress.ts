@@ -13,7 +13,7 @@ export interface Wearer {
 
 export type Xattrs = Iterable<readonly [name: string, value: Buffer]>;
 
-/** Decides which failed calls `dress` tolerates. Without this, it throws every error. */
+/** Decides which failed calls `dress` tolerates. Without a tolerance, `dress` throws every error. */
 export interface Tolerance {
   /** Throws the error, or returns true if the file has the wanted owner nevertheless. */
   readonly owner?: (error: unknown) => boolean;

@@ -30,7 +30,7 @@ export async function attach(blocking: BlockingCalls, attachment: Attachment): P
   try {
     return await attachByCall(blocking, attachment);
   } catch (error) {
-    // The helper runs as root: it cannot open a device that root may not open.
+    // The helper runs as root, so it is of no use where root may not open the device.
     const mayHelp = isFsError(error, 'EPERM') || (isFsError(error, 'EACCES') && process.getuid?.() !== 0);
     if (!mayHelp) throw error;
     const { directory } = attachment;

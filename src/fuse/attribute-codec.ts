@@ -77,7 +77,8 @@ export function putStatx(reply: Reply, of: Attributes, validSeconds: number = VA
   putTime(reply, at + STATX.btime, of.birthSeconds, of.birthNanoseconds);
   putTime(reply, at + STATX.ctime, of.ctimeSeconds, of.ctimeNanoseconds);
   putTime(reply, at + STATX.mtime, of.mtimeSeconds, of.mtimeNanoseconds);
-  // new_encode_dev(3): the kernel splits a 32-bit rdev as minor 0-7, major 8-19, minor 20-31.
+  // include/linux/kdev_t.h, new_encode_dev: of a 32-bit rdev, bits 8-19 are the major number, bits 0-7 and 20-31 the
+  // minor number.
   reply.setU32(at + STATX.rdevMajor, (of.rdev >>> 8) & 0xfff);
   reply.setU32(at + STATX.rdevMinor, (of.rdev & 0xff) | ((of.rdev >>> 12) & 0xfff00));
 }

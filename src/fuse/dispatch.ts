@@ -1,6 +1,6 @@
 /**
  * Calls the handler of a request, and finishes the answer. The answer to a failed request is its errno. The answer to
- * an unknown request is ENOSYS, after which the kernel no longer sends requests of that kind.
+ * an unknown request is ENOSYS; for most kinds of requests, the kernel then sends no more of that kind.
  */
 import { describeCode, FsError } from '../base/index.ts';
 import { EIO, ENOSYS } from '../sys/index.ts';
@@ -70,7 +70,7 @@ const SILENT: ReadonlySet<number> = new Set([Opcode.FORGET, Opcode.BATCH_FORGET,
 /** Gets each error that is no `FsError`: a defect of this program. The request fails with EIO. */
 export type OnDefect = (error: unknown, opcode: number) => void;
 
-/** The kernel's number for a request, which its deferred answer must repeat. */
+/** The kernel's number for a request, which a deferred answer must repeat. */
 export interface Unique {
   readonly low: number;
   readonly high: number;
@@ -78,7 +78,10 @@ export interface Unique {
 
 export type OnDeferred = (deferred: Deferred, unique: Unique) => void;
 
-/** Answers a request after its `begin`. Returns the answer's length in bytes; 0 if there is none, or none yet. */
+/**
+ * Answers a request that `Request.begin` has accepted. Returns the answer's length in bytes; 0 if there is none, or
+ * none yet.
+ */
 export function dispatch(
   session: Session,
   request: Request,
@@ -107,7 +110,7 @@ export function dispatch(
   return isSilent ? 0 : reply.finish(errno, request.uniqueLow, request.uniqueHigh);
 }
 
-/** Makes a deferred answer. Returns its length in bytes. */
+/** Fills in a deferred answer once its wait is over. Returns the answer's length in bytes. */
 export function dispatchDeferred(
   deferred: Deferred,
   unique: Unique,

@@ -35,7 +35,8 @@ export const release: Handler = (session, request) => {
 };
 
 /**
- * READ: fetches bytes that are not in memory in the background, because one cold read must not hold up other mounts.
+ * READ. If the bytes are not in memory, fetches them in the background and answers later, because one cold read must
+ * not hold up other mounts.
  */
 export const read: Handler = (session, request, reply) => {
   request.need(READ_IN.bytes);
@@ -63,7 +64,9 @@ export const read: Handler = (session, request, reply) => {
   };
 };
 
-/** Returns how many bytes it read; -1 if the read would wait for the disk and `mayWait` is false. */
+/**
+ * Reads into the reply. Returns how many bytes it read; -1 if the read would wait for the disk and `mayWait` is false.
+ */
 function readInto(
   { calls, events }: Session,
   inode: Inode,
@@ -127,7 +130,8 @@ export const allocate: Handler = (session, request) => {
   const [position, length] = [request.u64(FALLOCATE_IN.offset), request.u64(FALLOCATE_IN.length)];
   const mode = request.u32(FALLOCATE_IN.mode);
   const keepSize = (mode & FALLOC_KEEP_SIZE) !== 0;
-  // FALLOCATE has no flag for this: for every caller except root, set-user-ID and set-group-ID are cleared.
+  // FALLOCATE has no flag that says whether to clear set-user-ID and set-group-ID. So clear them for every caller
+  // except root.
   const caller = kernelFor(request.uid !== 0);
   switch (mode & ~FALLOC_KEEP_SIZE) {
     case 0:
@@ -166,7 +170,8 @@ interface Copy {
 }
 
 /**
- * Shares whole blocks if it can, or else copies up to 1 MiB. Returns how many bytes, which may be fewer than wanted.
+ * Shares whole blocks if it can, or else copies up to 1 MiB. Returns how many bytes it shared or copied, which may be
+ * fewer than the request wants.
  */
 function copyRange(session: Session, request: Request, lengthMax: number): number {
   request.need(COPY_FILE_RANGE_IN.bytes);
@@ -178,7 +183,7 @@ function copyRange(session: Session, request: Request, lengthMax: number): numbe
   if (!source.isFile || !target.isFile) throw new FsError('EINVAL');
   const length = Math.min(wanted, lengthMax, source.record.size - from);
   if (length <= 0) return 0;
-  // The request has no flag for this, like FALLOCATE.
+  // Clear set-user-ID and set-group-ID as FALLOCATE does: this request has no flag for that either.
   const caller = kernelFor(request.uid !== 0);
   const copy = { caller, source, from, length, target, to };
   return shareBlocks(session.calls, copy) ?? copyBytes(session.calls, copy);

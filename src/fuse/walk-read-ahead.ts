@@ -36,7 +36,7 @@ export class WalkReadAhead {
     this.directories.clear();
   }
 
-  /** Prepares a piece of what the program will ask for next. Returns whether that took any time. */
+  /** Prepares a piece of what the program will ask for next. Returns false if there was nothing to prepare. */
   prepare(): boolean {
     return this.files.prepare() || this.directories.prepare();
   }

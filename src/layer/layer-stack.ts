@@ -1,7 +1,7 @@
 /**
- * The layers of one open tree, seen as one: an upper layer that changes (none for a snapshot) over frozen lower layers.
- * Every row is keyed by inode number, so a stack asks the upper layer first and then each lower one, and copy-up only
- * writes a record under the same number in the upper layer.
+ * The layers of one open tree, seen as one: an upper layer that changes (a snapshot has none) over lower layers, to
+ * which nothing is written. Every row is keyed by inode number, so a stack asks the upper layer first and then each
+ * lower one, and copy-up only writes a record under the same number in the upper layer.
  *
  * Changes live in memory and in the journal until a checkpoint writes them to the tables. Within a process the `Inode`
  * object is the truth about an inode of the tree.
@@ -38,7 +38,10 @@ import type { UpperLayer } from './upper-layer.ts';
 const CHECKPOINT_INODES = 2_048;
 const CHECKPOINT_RECORDS = 50_000;
 const CHECKPOINT_BYTES = 16 * 1024 * 1024;
-/** Shared by all stacks of the process: a batch is encoded and journalled in one go. */
+/**
+ * The buffer for an encoded batch. All stacks of the process share it, because a batch is encoded and journalled in one
+ * go.
+ */
 const EFFECTS = new ByteWriter(4096);
 
 export class LayerStack extends StackLookup implements PhysicalSpace {
@@ -47,7 +50,10 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
 
   // Bytes.
 
-  /** 0 during a replay, which does not count blocks: opening the blob afterwards counts them from the tables. */
+  /**
+   * The active blob; 0 without an upper layer, and during a replay. A replay does not count blocks, because opening the
+   * blob afterwards counts them from the tables.
+   */
   get activeId(): BlobId | 0 {
     return this.isReplaying ? 0 : (this.upper?.activeId ?? 0);
   }
@@ -60,7 +66,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
     this.writable().commitMark();
   }
 
-  /** The bytes of a regular file. */
+  /** The mapping of a regular file, which reads and writes its bytes. */
   mappingOf(inode: Inode): Mapping {
     if (inode.mapping !== undefined) return inode.mapping;
     const mapping = new Mapping(this, ExtentMap.fromRuns(this.storedRuns(inode)), inode);
@@ -68,7 +74,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
     return mapping;
   }
 
-  /** A file's runs in the tables. */
+  /** A file's runs as the tables, or a lower layer without rows, have them. */
   storedRuns(inode: Inode): readonly Run[] {
     const holder = this.holderOf(inode, 'extentLayer');
     if (holder === 0) return [];
@@ -103,9 +109,9 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
   // Changing.
 
   /**
-   * One operation: journals what `gather` puts into the batch as one record and then applies it, so that it happens
-   * wholly or not at all, even when the disk is full. An empty batch leaves no record. Changes do not nest. EROFS on a
-   * snapshot, before `gather` is called.
+   * Performs one operation: journals everything that `gather` puts into the batch as one record, and then applies the
+   * record. So the operation happens wholly or not at all, even when the disk is full. An empty batch leaves no record.
+   * `gather` must not call `change`. Returns the result of `gather`. EROFS on a snapshot, before `gather` is called.
    */
   change<T>(gather: (batch: Batch) => T): T {
     const upper = this.writable();
@@ -124,7 +130,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
     return result;
   }
 
-  /** When it throws, nothing has changed. */
+  /** Gathers and journals a change. If this throws, nothing has changed. */
   private journal<T>(gather: (batch: Batch) => T, batch: Batch, upper: UpperLayer): T {
     try {
       const result = gather(batch);
@@ -188,9 +194,9 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
   }
 
   /**
-   * Keeps an inode that the batch records reachable, whatever happens to its name on the host: adds the name under
-   * which the live layer has the inode, and those of the directories above, unless a higher layer has another entry for
-   * them.
+   * Keeps the inodes in the batch reachable, whatever happens to their names on the host. For each inode that no layer
+   * above the live one has recorded, adds to the batch the name under which the live layer has the inode, and the names
+   * of the directories above, unless a higher layer has another entry for such a name.
    */
   private anchor(live: DerivedLower, batch: Batch): void {
     // The loop also reaches the directories that it adds.
@@ -209,7 +215,10 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
     }
   }
 
-  /** Call while the old record still says which layer has the map: a map from a lower layer is to be stored whole. */
+  /**
+   * Puts runs into a file's map. Call this before the inode gets its new record: only the old record says that the map
+   * comes from a lower layer, and must therefore be stored whole.
+   */
   installRuns(inode: Inode, runs: Parameters<Mapping['install']>[0]): void {
     const mapping = this.mappingOf(inode);
     if (inode.record.extentLayer !== this.writable().id) mapping.extents.markAllDirty();
@@ -256,7 +265,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
     inode.isDead = true;
     this.lazyTimes.delete(inode);
     if (this.isOwnNumber(inode.ino) && !this.upper.stored.has(inode.ino) && !this.isReplaying) {
-      // Created and removed between two checkpoints: the tables know nothing of it.
+      // The inode was created and removed between two checkpoints, so the tables know nothing of it.
       this.dirty.delete(inode);
       inode.isDirty = false;
       this.inodes.delete(inode.ino);
@@ -265,10 +274,10 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
   }
 
   /**
-   * Follows dedupe, which gives files of frozen layers other blocks with the same bytes: makes the files in memory name
-   * the blocks that the tables name. Extents read from the old rows stay right while the old blocks exist, and gc frees
-   * those only once no process relies on them. False when a file must keep the old blocks, because its memory maps
-   * would get too many pieces.
+   * Follows dedupe, which gives files of frozen layers other blocks with the same bytes. Makes the files in memory name
+   * the blocks that the tables name now. Extents read from the old rows stay right while the old blocks exist, and gc
+   * frees the old blocks only once no process relies on them. False when a file must keep the old blocks, because its
+   * memory maps would get too many pieces.
    */
   followExtents(): boolean {
     let isDone = true;
@@ -296,7 +305,7 @@ export class LayerStack extends StackLookup implements PhysicalSpace {
     if (this.isCached) this.cache.noteUse(this);
   }
 
-  /** For a closed tree: its memory is freed with its last open file. */
+  /** Takes a closed tree out of the cache. Its memory is freed with its last open file. */
   leaveCache(): void {
     this.isCached = false;
     this.cache.forget(this);

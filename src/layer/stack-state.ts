@@ -23,10 +23,10 @@ export interface StackParts {
   readonly cache: TreeCache;
 }
 
-/** The tree that a stack belongs to, with the questions that the stack asks it. */
+/** The part of an open tree that its stack calls: the stack reports to it, and asks it about the kernel of a mount. */
 export interface StackKeeper {
   onCheckpointDue(): void;
-  /** Whether the kernel of a mount can reach an inode by its number, even one without a name. */
+  /** True if the kernel of a mount can reach the inode by its number, even if the inode has no name. */
   isKept(ino: Ino): boolean;
   /** The files that the kernel of a mount reads directly, each with the blob that is its whole content. */
   passedThrough(): Iterable<readonly [Ino, BlobId]>;
@@ -49,9 +49,14 @@ export class StackState implements CachedTree {
   /** Inodes of which only the atime changed; stored when the tree is closed or inodes are evicted. */
   readonly lazyTimes = new Set<Inode>();
   isReplaying = false;
-  /** Names in `children` of all inodes. May include names that are gone, until `dropNames` corrects it. */
+  /**
+   * Number of names in `children` of all inodes. May count names that are gone, until `dropNames` corrects the number.
+   */
   nameCount = 0;
-  /** Origins of derived inodes and rows of host files: journalled with the first record that needs them. */
+  /**
+   * Origins of derived inodes, and rows of host files (`externals`). Both are journalled with the first record that
+   * needs them.
+   */
   readonly origins = new Origins();
   readonly externals: ExternalRecords;
 
@@ -74,7 +79,7 @@ export class StackState implements CachedTree {
     this.externals = new ExternalRecords(parts.tables, parts.blobs);
   }
 
-  /** Uppermost first. */
+  /** The lower layers, uppermost first. */
   get lowers(): readonly Lower[] {
     return this.chain.lowers;
   }
@@ -117,7 +122,10 @@ export class StackState implements CachedTree {
     }
   }
 
-  /** Keeps the names of changed directories, which wait for the checkpoint. Corrects `nameCount`. */
+  /**
+   * Drops names until `count` of them are gone, but keeps those of changed directories, which wait for the checkpoint.
+   * Corrects `nameCount`.
+   */
   dropNames(count: number): void {
     let kept = 0;
     let dropped = 0;
@@ -148,7 +156,10 @@ export class StackState implements CachedTree {
     if (isDue) this.keeper.onCheckpointDue();
   }
 
-  /** Reading records nothing about inodes that only a live layer has: their access times end with this process. */
+  /**
+   * Drops the access times of inodes that only a live layer has. Reading records nothing about such inodes, so these
+   * times are never stored.
+   */
   dropUnrecordedTimes(): void {
     for (const inode of this.lazyTimes) {
       if (inode.isUnrecorded && this.chain.isLive(inode.ino)) this.lazyTimes.delete(inode);

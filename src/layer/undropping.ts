@@ -1,12 +1,12 @@
 /**
- * Undropping blocks. Gc drops a block when no row names it, and frees it once no process is left that may still know
- * it. A block that only a journal names looks unused to gc. So undrop it before handing it on, and before storing a row
- * that names it.
+ * Undropping blocks. Gc drops a block when no row names it, and frees the block once no process is left that may still
+ * know it. A block that only a journal names looks unused to gc. So undrop such a block before another tree gets it,
+ * when a fork that names it is opened, and before the lease of the fork's process moves up.
  */
 import { type BlobId, type LayerId, RangeSet } from '../base/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 
-/** Blocks of a blob. */
+/** The `count` blocks of a blob from block `physical` on. */
 export interface NamedBlocks {
   readonly blob: BlobId;
   readonly physical: number;
@@ -14,8 +14,9 @@ export interface NamedBlocks {
 }
 
 /**
- * Undrops these blocks. Costs one lookup in the table for each blob, which mostly finds nothing. Blob 0, which stands
- * for holes, is never dropped.
+ * Undrops these blocks, and with them all dropped blocks of the same blobs; the next gc drops again what is unused.
+ * Costs one lookup in the table for each blob, which mostly finds nothing. Blob 0, which stands for holes, is never
+ * dropped.
  */
 export function undrop(tables: MetaTables, blocks: Iterable<NamedBlocks>): void {
   tables.renew();
@@ -43,7 +44,7 @@ function droppedOf(tables: MetaTables, blob: BlobId): RangeSet | 'all' | undefin
 }
 
 function hasDropped(tables: MetaTables): boolean {
-  // Leaving the loop closes the scan.
+  // The return also closes the scan.
   for (const _row of tables.dropped.entries()) return true;
   return false;
 }

@@ -23,7 +23,7 @@ export function checkUint32(value: unknown, name: string, min = 0): asserts valu
   checkInteger(value, name, min, 2 ** 32 - 1);
 }
 
-/** A user or group number; -1 leaves it as it is. */
+/** A user or group number; -1 leaves the file's owner or group as it is. */
 export function checkOwnerId(value: unknown, name: string): asserts value is number {
   checkInteger(value, name, -1, USER_ID_MAX);
 }
@@ -132,7 +132,10 @@ export function readPosition(position: unknown): number | null {
   return position === -1n ? null : Number(position);
 }
 
-/** A position to write at, or null for the file's own position: as in Node, that is anything but a number from 0 on. */
+/**
+ * A position to write at, or null for the file's own position: as in Node, anything but a number from 0 on means the
+ * file's own position.
+ */
 export function writePosition(position: unknown): number | null {
   return typeof position === 'number' && position >= 0 ? position : null;
 }
@@ -151,7 +154,7 @@ export interface CommonOptions {
 
 const NO_OPTIONS: CommonOptions = {};
 
-/** Options given as an object, as an encoding, or not at all. A function means none, as in Node. */
+/** Options given as an object, as an encoding, or not at all. A function counts as no options, as in Node. */
 export function optionsOf(options: unknown): CommonOptions {
   if (options === null || options === undefined || typeof options === 'function') return NO_OPTIONS;
   let given: CommonOptions;
@@ -166,7 +169,9 @@ export function optionsOf(options: unknown): CommonOptions {
   return given;
 }
 
-/** The encoding of text to be written; 'hex' needs an even number of digits. */
+/**
+ * The encoding in which to write `text`; any unknown encoding counts as 'utf8'. 'hex' needs an even number of digits.
+ */
 export function checkTextEncoding(text: string, encoding: unknown): BufferEncoding {
   if (encoding === undefined || encoding === null) return 'utf8';
   if (typeof encoding === 'string' && encoding.toLowerCase() === 'hex' && text.length % 2 !== 0)
@@ -174,7 +179,7 @@ export function checkTextEncoding(text: string, encoding: unknown): BufferEncodi
   return typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8';
 }
 
-/** The `type` of a symlink matters on Windows only; here it is checked and ignored. */
+/** Checks the `type` of a symlink, which has a meaning on Windows only. */
 export function checkSymlinkType(type: unknown): void {
   if (typeof type === 'string' && type !== 'dir' && type !== 'file' && type !== 'junction') {
     const message = `Symlink type must be one of "dir", "file", or "junction". Received "${type}"`;

@@ -68,7 +68,7 @@ function withBuffer(args: unknown[]): unknown[] {
   return [fd, buffer ?? Buffer.alloc(DEFAULT_READ_BYTES), second];
 }
 
-/** The form of `exists`, whose callback is the only one in Node that gets no error, but true or false. */
+/** The form of `exists`. Its callback gets true or false, while the callbacks of all other forms get an error first. */
 function existsCall(call: Call): Call {
   const exists = (path: unknown, callback: unknown): void => {
     checkFunction(callback, 'cb');

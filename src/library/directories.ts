@@ -18,7 +18,10 @@ interface RemoveOptions {
   readonly force: boolean;
 }
 
-/** Checks the options of rm and rmdir. Retry options are accepted but not used: no failure here is temporary. */
+/**
+ * Checks the options of rm and rmdir. Accepts retry options but does not use them, because no failure here is
+ * temporary.
+ */
 function removeOptions(options: unknown): RemoveOptions {
   if (options === undefined) return { recursive: false, force: false };
   checkObject(options, 'options');
@@ -53,7 +56,7 @@ function temporarySuffix(): string {
 }
 
 export class DirectoryCalls extends Calls {
-  /** With `recursive`, returns the first directory that had to be made, or undefined when there was none. */
+  /** With `recursive`, returns the path of the uppermost directory that it made; undefined if it made none. */
   mkdirSync(path: unknown, options?: unknown): string | undefined {
     let mode: unknown = 0o777;
     let recursive: unknown = false;
@@ -148,8 +151,9 @@ export class DirectoryCalls extends Calls {
   }
 
   /**
-   * Removes an empty directory; false when it is not empty. A path like `link/` has the mode of a directory, but rmdir
-   * refuses it here, before anything in the directory is touched.
+   * Removes an empty directory; false when it is not empty. Throws for a path like `link/`, where `link` is a symlink
+   * to a directory: stat takes the path for a directory, but rmdir fails here, before anything in the directory is
+   * touched.
    */
   private removeEmpty(path: string): boolean {
     try {
@@ -264,12 +268,12 @@ export class DirectoryCalls extends Calls {
     }
   }
 
-  /** As in Node, errors of this form do not name the path, while those of the other forms do. */
+  /** As in Node, errors of this synchronous form do not name the path, while errors of the other forms do. */
   opendirSync(path: unknown, options?: unknown): Dir {
     return this.openDirectory(path, options);
   }
 
-  /** The call that the promise and callback forms make. */
+  /** The call that the promise and callback forms make; its errors name the path. */
   opendirNamed(path: unknown, options?: unknown): Dir {
     return this.openDirectory(path, options);
   }

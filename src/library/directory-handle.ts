@@ -1,6 +1,6 @@
 /**
  * `fs.Dir`: a directory that is read entry by entry. The entries are those at the moment of opening; with `recursive`,
- * those of a subdirectory are read when it is reached.
+ * `readSync` reads the entries of a subdirectory when it reaches the subdirectory.
  */
 import { join as joinText } from 'node:path/posix';
 import { DT_DIR } from '../base/index.ts';

@@ -1,7 +1,8 @@
 /**
  * `commitTree`: writes a fork's changes into the host directory that it came from. It commits a snapshot, so the fork
- * may change meanwhile. The snapshot stays, as `FORK.committed`, to show what the directory contains afterwards. The
- * next commit expects either that content or that of `FORK.committing`, the snapshot of a commit that ended half way.
+ * may change meanwhile. The snapshot stays, as `FORK.committed`, to show what the directory contains afterwards. (For a
+ * fork over the directory itself, `commitTree` drops it.) The next commit expects either that content or that of
+ * `FORK.committing`, the snapshot of a commit that ended half way.
  */
 import { realpathSync } from 'node:fs';
 import { FsError, isMissing } from '../base/index.ts';
@@ -40,10 +41,10 @@ export interface CommitReport {
   readonly fork: string;
   /** Absolute path of the directory. */
   readonly target: string;
-  /** Files and directories written, and removed. */
+  /** Number of files and directories written, and number removed. */
   readonly written: number;
   readonly removed: number;
-  /** Paths that already were as the fork has them. */
+  /** Number of paths at which the directory already had what the fork has. */
   readonly unchanged: number;
   readonly conflicts: readonly CommitConflict[];
   readonly notes: readonly ExportNote[];
@@ -55,7 +56,7 @@ export interface CommitReport {
 export interface CommitOrigin {
   readonly base: TreeState;
   readonly directory: string;
-  /** Identifies the directory; undefined where that was not recorded. */
+  /** The identity of the directory; undefined where none was recorded. */
   readonly identity: HostIdentity | undefined;
 }
 
@@ -77,7 +78,7 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
       throw new FsError('ENOTSUP', { syscall: 'commit', path: fork, note });
     }
     if (host !== undefined) return { base: host, directory: source, identity };
-    // No tree's name has a slash.
+    // No tree's name has a slash, so this source is a directory.
     if (kind === 'snapshot' && source.startsWith('/')) return { base: name, directory: source, identity };
     if (source === '' || !engine.list().some((tree) => tree.name === source)) break;
     name = source;
@@ -89,10 +90,10 @@ export function commitOrigin(engine: StoreEngine, fork: string): CommitOrigin {
 }
 
 /**
- * Brings the fork's changes into the host directory. At every moment each file is the whole old one or the whole new
- * one; another commit finishes a commit that failed or was killed half way. ENOENT; EBUSY when another process has the
- * fork open, or commits to the directory; EINVAL for a target inside the store; ENOSPC, EACCES, EIO with the path and
- * what was done.
+ * Brings the fork's changes into the host directory. At every moment each file is wholly old or wholly new. If a commit
+ * fails or is killed half way, the next commit finishes it. ENOENT when the fork, its import or the directory is
+ * missing; EBUSY when another process has the fork open, or commits to the directory; EINVAL for a target inside the
+ * store; ENOSPC, EACCES, EIO with the path and what was done.
  */
 export async function commitTree(
   engine: StoreEngine,
@@ -109,7 +110,7 @@ export async function commitTree(
     if (options.to === undefined) target.requireSame(origin?.identity);
     const earlier = committed(engine, fork);
     if (typeof base !== 'string') settleOnHost(engine, fork, base.layer);
-    // Later writes to the fork are not committed.
+    // Commit a snapshot, which leaves out later writes to the fork.
     const name = freeName(engine, `${fork}.committing`);
     await (options.trees ?? engine).snapshot(fork, name);
     const { layer } = engine.info(fork);
@@ -205,7 +206,7 @@ interface CommitParts {
   readonly options: CommitOptions;
 }
 
-/** Plans a commit, and carries it out unless there are conflicts. */
+/** Plans a commit, and carries it out unless it is a dry run or meets conflicts that no option resolves. */
 async function runCommit(parts: CommitParts): Promise<CommitReport> {
   const { engine, fork, target, tree, known, application, isResumed, storeDirectory, options } = parts;
   const stored = ({ info }: Tree) => settleTree(engine, info, new Set());

@@ -14,7 +14,10 @@ import { type HostStat, O_RDONLY } from '../sys/index.ts';
 import { type TreeFiles, xattrRefusal } from '../vfs/index.ts';
 import type { HostTarget } from './host-target.ts';
 
-/** Whether the target is as expected at `path`, so that a commit may replace `found` (undefined for nothing). */
+/**
+ * Returns true if the target is as expected at `path`. Then a commit may replace `found`, the file there (undefined if
+ * there is none).
+ */
 export type Expectation = (target: HostTarget, path: string, found: HostStat | undefined) => boolean;
 
 /** Expects what a tree has: type, mode, size, symlink target, and the same modification time or the same content. */
@@ -44,7 +47,7 @@ export function asRecorded(files: TreeFiles, recorded: ReadonlyMap<string, HostO
   for (const origin of recorded.values())
     byNumber.set(origin.hostIno, [...(byNumber.get(origin.hostIno) ?? []), origin]);
   return (target, path, found) => {
-    // A file with several names was recorded under one of them.
+    // A file with several names was recorded under only one of them, so look for its inode number too.
     const sameFile = found && byNumber.get(found.ino)?.find((one) => target.isOrigin(one, found));
     const origin = recorded.get(path.slice(1)) ?? sameFile;
     if (origin === undefined || origin.mode === 0) {
@@ -83,7 +86,8 @@ export function isDressed(
   if (process.geteuid?.() === 0 && (wanted.uid !== found.uid || wanted.gid !== found.gid)) return false;
   const xattrs = target.xattrs(path);
   const names = files.listXattrs(path, false);
-  // A directory may have more attributes. Those of security modules, and those that no tree can have, are the host's.
+  // A directory on the host may have further attributes. Any other file may have no further attributes except the
+  // host's own: those of security modules, and those that no tree can have.
   const isMore = [...xattrs.keys()].some(
     (name) =>
       !name.startsWith('security.') && xattrRefusal(name, wanted.mode) === undefined && !names.includes(name),

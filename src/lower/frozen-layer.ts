@@ -7,14 +7,17 @@ import type { Lower } from './lower.ts';
 
 /** How many lookups a layer misses before it first tries to make a filter. */
 const MISSES_FIRST = 16;
-/** For a filter a layer reads this many inodes for each miss; reading one takes about a third of the time of a miss. */
+/**
+ * How many inodes a layer may read to make a filter, for each miss so far. To read one takes about a third of the time
+ * of a miss.
+ */
 const INODES_PER_MISS = 8;
 
 export class FrozenLayer implements Lower {
   readonly id: LayerId;
   readonly isLive = false;
   private readonly tables: MetaTables;
-  /** A base layer has nearly everything that is looked up, so it gets no filter. */
+  /** True when no layer is below. Such a layer has nearly everything that is looked up, so it gets no filter. */
   readonly isBase: boolean;
   private filter: InoFilter | undefined;
   private misses = 0;
@@ -71,8 +74,8 @@ export class FrozenLayer implements Lower {
   }
 
   /**
-   * Makes the filter after enough misses to pay for reading the layer's inodes: then neither one lookup through a
-   * hundred layers nor a million lookups through a large layer cost much.
+   * Makes the filter only after so many misses that reading all inodes of the layer pays, so that neither one lookup
+   * through a hundred layers nor a million lookups through a large layer cost much.
    */
   private noteMiss(): void {
     if (this.isBase || this.filter !== undefined || ++this.misses < this.nextLookAt) return;

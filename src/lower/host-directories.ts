@@ -1,6 +1,6 @@
 /**
- * Open directories of a host tree, in which names are looked up without walking a path. Also the identity by which a
- * directory is recognized later.
+ * Open directories of a host tree, in which names are looked up without walking a path. This file also defines the
+ * identity by which a directory is recognized later.
  */
 import {
   BLOCK_SIZE,
@@ -38,7 +38,7 @@ export class HostDirectories {
   private readonly mounts: HostMounts;
   private readonly source: HostSource;
   private readonly places: HostPlaces;
-  /** Least recently used first. */
+  /** Descriptors of open directories, least recently used first. */
   private readonly opened = new Map<Ino, number>();
   private rootFd = -1;
   private rootStat: HostStat | undefined;
@@ -53,7 +53,10 @@ export class HostDirectories {
     this.places = places;
   }
 
-  /** The root, opened when first needed. ESTALE when it is gone or replaced by another directory. */
+  /**
+   * The descriptor of the root, which the first call opens. ESTALE when the root is gone, was replaced by another
+   * directory, or is covered by a mount of Ramet.
+   */
   root(): number {
     if (this.rootFd !== -1) return this.rootFd;
     const { system, source, mounts } = this;
@@ -96,7 +99,10 @@ export class HostDirectories {
     return this.system.openBeneath(this.root(), nameToBytes(path), flags | O_NOFOLLOW);
   }
 
-  /** Like `openFile`, for reading. Does not update the access time if that is allowed (root, or the owner). */
+  /**
+   * Like `openFile`, for reading. Leaves the access time alone where the host allows that (to root and to the file's
+   * owner).
+   */
   openToRead(path: string): number {
     try {
       return this.openFile(path, O_NONBLOCK | O_NOATIME);
@@ -106,7 +112,7 @@ export class HostDirectories {
     }
   }
 
-  /** The root must be open. */
+  /** The part of the host's filesystem that has a file of this tree. The root must be open. */
   partOf(stat: HostStat): HostPart {
     return partOf(stat, this.rootStat ?? stat);
   }
@@ -117,7 +123,8 @@ export class HostDirectories {
   }
 
   /**
-   * The stat of a name in an open directory; undefined if there is none. A filesystem mounted there is not asked.
+   * The stat of a name in an open directory; undefined if the name does not exist. Does not ask a filesystem that is
+   * mounted at the name.
    */
   statIn(directory: number, name: Buffer): HostStat | undefined {
     const table = this.mounts.recent();
@@ -168,8 +175,8 @@ export class HostDirectories {
   }
 
   /**
-   * The open directory, valid until the next call. Undefined when it is no longer at its place; EXDEV for a mount
-   * point: the filesystem mounted there is another tree.
+   * The descriptor of a directory, valid until the next call. Undefined when the directory is no longer at its place;
+   * EXDEV for a mount point, because the filesystem mounted there is another tree.
    */
   open(ino: Ino, place: HostPlace): number | undefined {
     const root = this.root();
@@ -244,12 +251,15 @@ export class HostDirectories {
   }
 }
 
-/** Whether a lookup of the path may have to be answered by Ramet, perhaps by this very process. */
+/** True if Ramet, perhaps this very process, may have to answer a lookup of the path. */
 export function leadsThroughRamet(mounts: HostMounts, path: string): boolean {
   return mounts.leadsThrough(path, 'fuse.ramet');
 }
 
-/** Opens a directory by its path, a byte string; follows symlinks. Errors of the host. */
+/**
+ * Opens a directory by its path, a byte string. Follows symlinks, except as the last name. Fails with errors of the
+ * host.
+ */
 export function openDirectory(system: System, path: string): number {
   const bytes = nameToBytes(path);
   try {

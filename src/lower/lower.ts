@@ -35,9 +35,14 @@ export interface Lower {
   close?(): void;
 }
 
-/** A layer that gives out inode numbers of its own, and must be told later what they stood for. */
+/**
+ * A layer that gives out inode numbers of its own. In a later process, `learn` must tell it what the numbers stand for.
+ */
 export interface DerivedLower extends Lower {
-  /** The bytes to find an inode by; stored once a layer above records anything of it. Undefined for unknown inodes. */
+  /**
+   * The bytes by which `learn` finds the inode again. They are stored once a layer above records anything of the inode.
+   * Undefined for unknown inodes.
+   */
   origin(ino: Ino): Uint8Array | undefined;
   /** Takes over an `origin` of a number, from this process or another. */
   learn(ino: Ino, origin: Uint8Array): void;
@@ -51,12 +56,12 @@ export interface DerivedLower extends Lower {
 
 /** A file of a host tree whose bytes no layer above has copied up. */
 export interface HostFile {
-  /** Size, space and times of the file that is at this place now. ESTALE when there is none. */
+  /** Size, space and times of the file that is at this place of the host tree now. ESTALE when there is none. */
   stat(): HostStat;
   /** Forgets the open file: the next read opens whichever file is at this place then. */
   forget(): void;
   /** Opens the file for reading, and returns its current state. The caller closes `fd`. */
   open(): { readonly fd: number; readonly state: ExternalState };
-  /** True when a copy-up copies the bytes, instead of naming them. */
+  /** True when a copy-up copies the bytes, instead of referring to the host file. */
   readonly isPinned: boolean;
 }

@@ -20,18 +20,18 @@ export const WHITEOUT_MODE = S_IFCHR;
 
 export type Xattrs = ReadonlyMap<string, Buffer>;
 
-/** What an overlay reads from the attributes of a file. */
+/** The marks that an overlay reads from the extended attributes of a file or directory. */
 export interface OverlayMarks {
   readonly isOpaque: boolean;
-  /** Empty files in this directory are whiteouts if they have the attribute `whiteout`. */
+  /** True if empty files in this directory are whiteouts when they have the attribute `whiteout`. */
   readonly hasMarkedWhiteouts: boolean;
   readonly isWhiteout: boolean;
   /**
-   * Where lower layers have the directory to merge with this one: an absolute path, or a name in the same parent. A
-   * byte string.
+   * The path of the directory in lower layers that is merged with this one: absolute, or a name in the same parent. A
+   * byte string. Undefined if no attribute redirects.
    */
   readonly redirect: string | undefined;
-  /** The file has attributes only; its bytes are in a lower layer. */
+  /** True if the file has attributes only, and its bytes are in a lower layer. */
   readonly isMetacopy: boolean;
 }
 
@@ -47,7 +47,9 @@ export function isWhiteoutDevice({ mode, rdev }: Pick<InodeRecord, 'mode' | 'rde
   return (mode & S_IFMT) === S_IFCHR && rdev === 0;
 }
 
-/** True when an attribute makes the file a whiteout. Only for files of a directory that `hasMarkedWhiteouts`. */
+/**
+ * True when an attribute makes the file a whiteout. Call this only for files in a directory that `hasMarkedWhiteouts`.
+ */
 export function isMarkedWhiteout(
   { mode, size }: Pick<InodeRecord, 'mode' | 'size'>,
   xattrs: Xattrs,

@@ -14,7 +14,7 @@ import type { HostIno, LayerId, Timespec } from '../base/index.ts';
 import { layerNumber, pathBelow, record, timespec, varint } from './fields.ts';
 import { inodeAndBirth } from './host-format.ts';
 
-/** A host file as it was when it was copied up. A file that no longer matches is another file. */
+/** A host file as it was when it was copied up. A host file that no longer matches counts as another file. */
 export interface ExternalRecord {
   /** The host tree that the file belongs to. */
   layer: LayerId;

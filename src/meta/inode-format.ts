@@ -66,8 +66,8 @@ export interface InodeRecord {
   birthSeconds: number;
   birthNanoseconds: number;
   /**
-   * The parent of a directory. For other files only a place to look for a name first: the directory that last got a
-   * name of the file, and may have lost that name since. 0 if unknown.
+   * A directory's parent. For any other file, the directory to search first for a name of the file: the one that last
+   * got such a name, and may have lost it since. 0 if unknown.
    */
   parent: Ino;
   /** A symlink's target, a byte string; empty for others. */
@@ -78,14 +78,16 @@ const TARGET_AT = 112;
 /** Length of a record without a symlink's target. */
 export const INODE_FIXED_BYTES = TARGET_AT;
 
-/** A bit for each type of file, by its DT_* value. */
+/** Bit n is set if n is the DT_* value of a type of file. */
 const TYPES = [S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK].reduce(
   (bits, type) => bits | (1 << kindOfMode(type)),
   0,
 );
 const MODE_END = 0o200000;
 
-/** Why no file can have this record; undefined if one can. In a tombstone only the mode means anything. */
+/**
+ * The reason why no file can have this record; undefined if a file can. In a tombstone only the mode means anything.
+ */
 function problemOf(record: InodeRecord): string | undefined {
   const { mode, target, parent, blocks } = record;
   if (mode === 0) return undefined;
@@ -160,7 +162,7 @@ export const inodeFormat: Format<InodeRecord> = checked(
         nlink: bytes.readUInt32LE(at + 12),
         size: u64(bytes, at + 16),
         rdev: u64(bytes, at + 24),
-        extentLayer: u64(bytes, at + 88) as LayerId | 0, // As written: a layer's number or 0.
+        extentLayer: u64(bytes, at + 88) as LayerId | 0, // The field holds what was written: a layer's number or 0.
         xattrLayer: u64(bytes, at + 96) as LayerId | 0,
         blocks: u64(bytes, at + 104),
         atimeSeconds: i64(bytes, at + 40),

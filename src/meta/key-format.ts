@@ -95,7 +95,7 @@ export class KeyWriter {
     return this;
   }
 
-  /** A byte string: one character a byte, at most NAME_MAX of them. */
+  /** A byte string: one character for each byte, 1 to NAME_MAX of them. */
   name(value: string): this {
     const bytes = value.length;
     assert(bytes > 0 && bytes <= NAME_BYTES_MAX, `key name has ${bytes} bytes, 1 to ${NAME_BYTES_MAX}`);

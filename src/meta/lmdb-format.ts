@@ -1,18 +1,19 @@
 /**
- * The bytes of LMDB's own file, `data.mdb`, that are checked before LMDB opens it. Layout of lmdb 3.5 (LMDB data
- * version 2, mdb.c), little-endian as on every supported machine.
+ * The bytes of LMDB's own file, `data.mdb`, that Ramet checks before LMDB opens the file. The layout is that of lmdb
+ * 3.5 (LMDB data version 2, mdb.c), little-endian as on every supported machine.
  *
- * Page: 24-byte header (u64 page number, u64 transaction, u16, u16 flags, u16 lower, u16 upper), then u16 offsets of
- * nodes, counted from the end of the header; there are lower/2 of them.
+ * Page: 24-byte header (u64 page number, u64 transaction, u16 pad, u16 flags, u16 lower, u16 upper), then lower/2
+ * offsets of nodes, each a u16 that counts from the end of the header.
  *
  * Pages 0 and 1 are meta pages. After the header: u32 magic, u32 version, u64 address, u64 map size, two tree records
  * of 48 bytes (u32 page size in the first, u16 flags, u16 depth, four u64 counts, u64 root page or -1), u64 last page,
- * u64 transaction. The page with the higher transaction is in force. The file may end before the last page if all pages
- * after its end are free.
+ * u64 transaction. The meta page with the higher transaction is in force. The file may end before the last page if all
+ * pages beyond the end of the file are free.
  *
- * Node of a branch page: u16, u16, u16: page number, low bits first; u16 key length; key.
- * Node of a leaf page: u32 length of the value; u16 flags (bit 0: the value lies on overflow pages); u16 key
- * length; key; value, or u64 first overflow page, u64 transaction, u64 count of pages.
+ * Node of a branch page: page number as three u16, low bits first; u16 key length; key.
+ *
+ * Node of a leaf page: u32 length of the value; u16 flags (bit 0: the value lies on overflow pages); u16 key length;
+ * key; value, or u64 first overflow page, u64 transaction, u64 count of pages.
  */
 import { DecodeError, TWO_32 } from '../base/index.ts';
 
@@ -37,7 +38,7 @@ const OVERFLOW_COUNT_AT = 16;
 const NO_PAGE = 0xffffffffffffffffn;
 
 export const LMDB_VERSION = 2;
-/** The part of a meta page that is read. */
+/** Number of bytes at the start of a meta page that have every field read here. */
 export const LMDB_META_BYTES = 168;
 
 export interface LmdbMeta {
@@ -49,7 +50,7 @@ export interface LmdbMeta {
   readonly transaction: bigint;
 }
 
-/** DecodeError when the bytes are not a meta page. */
+/** Decodes a meta page. DecodeError if `page` is no meta page. */
 export function decodeLmdbMeta(page: Buffer): LmdbMeta {
   if (page.readUInt32LE(MAGIC_AT) !== MAGIC || (page.readUInt16LE(PAGE_FLAGS_AT) & META_FLAG) === 0) {
     throw new DecodeError('not a meta page');
@@ -65,12 +66,14 @@ export function decodeLmdbMeta(page: Buffer): LmdbMeta {
 }
 
 /**
- * Called for `count` pages from `first` on, to which a page refers. `isTree`: a page of the tree, not overflow pages.
+ * Gets the pages to which a page refers: `count` of them, from `first` on. `isTree` is true for a page of the tree,
+ * false for overflow pages.
  */
 export type PageVisitor = (first: number, count: number, isTree: boolean) => void;
 
 /**
- * Visits the pages to which a page of a tree refers. DecodeError if it is no such page, or its number is not `number`.
+ * Calls `visit` for the pages to which `page`, a page of a tree, refers. DecodeError if `page` is neither a branch nor
+ * a leaf page, if its number is not `number`, or if a node lies outside it.
  */
 export function visitReferences(page: Buffer, number: number, visit: PageVisitor): void {
   const flags = page.readUInt16LE(PAGE_FLAGS_AT) & (BRANCH_FLAG | LEAF_FLAG);

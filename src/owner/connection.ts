@@ -31,7 +31,7 @@ export class Connection implements Holder {
   private readonly socket: Socket;
   private readonly parts: ConnectionParts;
   private readonly reader = new LineReader(REQUEST_BYTES_MAX);
-  /** The process of the client; 0 if the kernel does not tell it and the client has not said hello. */
+  /** Process id of the client; 0 while neither the kernel nor a hello of the client has told it. */
   pid = 0;
   private isKnown = false;
   private readonly lines: string[] = [];
@@ -45,7 +45,7 @@ export class Connection implements Holder {
     socket.on('drain', () => this.goOn());
     const helloTimer = setTimeout(() => this.isKnown || socket.destroy(), HELLO_MS).unref();
     socket.on('close', () => clearTimeout(helloTimer));
-    // The client went away before it had its answer: 'close' follows.
+    // The client went away before it had its answer. Nothing to do here, because 'close' follows.
     socket.on('error', () => undefined);
     socket.on('close', () => parts.onClosed(this));
   }
@@ -54,7 +54,7 @@ export class Connection implements Holder {
     return this.socket.destroyed;
   }
 
-  /** ENOTSUP for a client of another version. */
+  /** Notes that the client has said hello. ENOTSUP for a client that speaks another version of the protocol. */
   greet(protocol: number, pid: number): void {
     if (protocol !== PROTOCOL_VERSION) {
       throw new FsError('ENOTSUP', {
@@ -69,8 +69,9 @@ export class Connection implements Holder {
   }
 
   /**
-   * The mode of the socket should keep other users out; this asks the kernel whether it did. Accepts root, which may do
-   * everything anyway. For any other user, answers EACCES, ends the connection and returns false.
+   * The mode of the socket should keep other users out; this asks the kernel whether it did. Returns true for this
+   * process's own user, for root, which may do everything anyway, and where the kernel does not tell the user. For any
+   * other user, answers EACCES, ends the connection and returns false.
    */
   private acceptPeer(peer: Peer | undefined): boolean {
     if (peer === undefined) return true;
@@ -101,7 +102,7 @@ export class Connection implements Holder {
     this.goOn();
   }
 
-  /** Starts the requests that have arrived, as many as may be under way. */
+  /** Starts the requests that have arrived, as many as may be under way. Reads nothing more while others wait. */
   private goOn(): void {
     const { socket, lines } = this;
     while (lines.length > 0 && this.underWay < REQUESTS_MAX && socket.writableLength < UNREAD_BYTES_MAX) {

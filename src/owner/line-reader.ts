@@ -12,8 +12,8 @@ export class LineReader {
   }
 
   /**
-   * The lines that are complete now, without newlines. Undefined when a line is too long: nothing more can be read
-   * then.
+   * Takes the next bytes of the stream, and returns the lines that are complete now, without newlines. Undefined when a
+   * line has more than `bytesMax` bytes; do not call the reader again then.
    */
   add(bytes: Buffer): string[] | undefined {
     const lines: string[] = [];

@@ -1,4 +1,4 @@
-/** Errors as JSON: the client throws what the owner threw, with code, paths and note. */
+/** Errors as JSON, so that the client throws what the owner threw, with code, paths and note. */
 import { FsError, type PlainFsError, StoreError, type StoreErrorCode } from '../base/index.ts';
 
 export type WireError =

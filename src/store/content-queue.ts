@@ -1,14 +1,17 @@
 /**
- * Content of an import whose rows are not written yet.
+ * Content that an import has stored, and whose rows in the content table are not written yet.
  *
- * The keys of the content table are hashes. If rows were written in the order of files, each would change another page
- * of LMDB, and the page would be copied, written and synced for that one row. Instead the queue gathers many rows and
- * writes them in the order of their keys, so that a page gets all its rows at once. Nothing needs them sooner: the
- * import itself finds its content here, and others do not trust content before it is sealed.
+ * The keys of the content table are hashes. If rows were written in the order of files, each row would change another
+ * page of LMDB, and the page would be copied, written and synced for that one row. Instead the queue gathers many rows
+ * and writes them in the order of their keys, so that a page gets all its rows at once. Nothing needs them sooner: the
+ * import itself finds its content here, and other imports use no content before its blob is sealed.
  */
 import type { BlobId, BlockIndex } from '../base/index.ts';
 
-/** About 50 MiB in memory. With a million rows in the table, each page gets some ten of the gathered rows. */
+/**
+ * How many rows are gathered before they are sorted: about 50 MiB in memory. With a million rows in the table, each
+ * page gets some ten of the gathered rows.
+ */
 const GATHERED_MAX = 262_144;
 /** How many sorted rows are written for each new row, so that all are written long before the next sort. */
 const WRITTEN_PER_ROW = 4;
@@ -29,13 +32,13 @@ export class ContentQueue {
   private readonly gatheredMax: number;
   private readonly write: (content: QueuedContent) => void;
   private gathered = new Map<string, QueuedContent>();
-  /** In the order of their keys. Those before index `next` are written. */
+  /** Content in the order of its keys. The rows of content before index `next` are written. */
   private sorted: QueuedContent[] = [];
   private next = 0;
-  /** The contents of `sorted`, including those already written, which may not be durable yet. */
+  /** The content in `sorted` by key. Includes content whose rows are written, because they may not be durable yet. */
   private leaving = new Map<string, QueuedContent>();
 
-  /** `write` is called with each content once. */
+  /** The queue calls `write` once for each content. */
   constructor(write: (content: QueuedContent) => void, gatheredMax = GATHERED_MAX) {
     this.write = write;
     this.gatheredMax = gatheredMax;
@@ -52,7 +55,7 @@ export class ContentQueue {
     if (this.gathered.size >= this.gatheredMax) this.sort();
   }
 
-  /** Writes up to `count` more rows. False when no row is left. */
+  /** Writes up to `count` more rows. Returns true while rows are left to write. */
   drain(count: number): boolean {
     if (this.next === this.sorted.length && this.gathered.size > 0) this.sort();
     this.writeSome(count);

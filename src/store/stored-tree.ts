@@ -8,7 +8,7 @@ import type { DentryRecord } from '../meta/index.ts';
 import { hostDirectoriesOf } from './host-source.ts';
 import type { TreeInfo } from './tree.ts';
 
-/** A tree by name, or as it was in a frozen layer. */
+/** The name of a tree, or a state of a tree that a frozen layer holds. */
 export type TreeState = string | TreeInfo;
 
 export class StoredTree extends FrozenTree {
@@ -54,7 +54,7 @@ export class StoredTree extends FrozenTree {
     return this.above(common).every((layer) => layer.inos !== undefined);
   }
 
-  /** The inodes in the layers over `common`. All others are as `common` has them. */
+  /** The inodes in the layers over `common`. All other inodes are as `common` has them. */
   *inosAbove(common: LayerId): Generator<Ino> {
     for (const layer of this.above(common)) yield* layer.inos?.() ?? [];
   }
@@ -73,7 +73,8 @@ export class StoredTree extends FrozenTree {
 }
 
 /**
- * The uppermost layer that both trees stand on. Undefined if they have none, or layers above cannot list their inodes.
+ * The uppermost layer that both trees stand on. Undefined if they have no such layer, if their roots differ, or if a
+ * layer above it cannot list its inodes.
  */
 export function commonLayer(before: StoredTree, after: StoredTree): StoredTree['chain'][number] | undefined {
   if (before.info.root !== after.info.root) return undefined;

@@ -15,12 +15,14 @@ export interface Change {
   readonly type: number;
   /** Which parts of the inode were modified. */
   readonly parts: readonly ChangedPart[];
-  /** Bytes before and after; undefined where the file does not exist, and for directories. */
+  /** Size in bytes before and after; undefined where the file does not exist, and for directories. */
   readonly sizeBefore: number | undefined;
   readonly sizeAfter: number | undefined;
 }
 
-/** `before` and `after` are the inode's records, on the sides where it exists. */
+/**
+ * Makes a `Change`. `before` and `after` are the inode's records in the two trees; a tree without the inode has none.
+ */
 export function change(
   kind: Change['kind'],
   path: string,
@@ -40,7 +42,10 @@ export function change(
   };
 }
 
-/** The order of a walk: names in byte order, a directory before its content, a removal before an addition. */
+/**
+ * Sorts changes in the order of a walk: names in byte order, a directory before its content, a removal before an
+ * addition.
+ */
 export function inWalkOrder(changes: Change[]): Change[] {
   const keyOf = ({ path, kind }: Change): string =>
     `${path.replaceAll('/', '\0')}${kind === 'removed' ? '' : '\0'}`;

@@ -19,11 +19,14 @@ export interface MountInfo {
   readonly source: string;
   /** Mount options of the filesystem, a byte string: for example `rw,lowerdir=/a:/b`. */
   readonly options: string;
-  /** Another mount lies on top of this mount. */
+  /** True if another mount lies on top of this mount. */
   readonly isCovered: boolean;
 }
 
-/** proc(5): spaces, tabs, newlines and backslashes are written as a backslash and three octal digits. */
+/**
+ * Undoes the escapes of proc(5), which writes spaces, tabs, newlines and backslashes as a backslash and three octal
+ * digits.
+ */
 function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
@@ -47,7 +50,8 @@ export function mountsOf(process = 'self'): MountInfo[] {
     const [type = '', source = '', options = ''] = after.split(' ');
     return { id, parent, device, directory, type, source, options };
   });
-  // A mount on top of another is mounted in it, at its root. The first mount of all is its own parent.
+  // A mount lies on top of another mount if that is its parent and has the same directory. The first mount of all is
+  // its own parent, so leave it out.
   const others = lines.filter(({ id, parent }) => id !== parent);
   const covered = new Set(others.map(({ parent, directory }) => `${parent} ${directory}`));
   return lines
@@ -76,7 +80,8 @@ export function mountsOnWay(mounts: readonly MountInfo[], path: string): MountIn
   while (next !== undefined) {
     const here = next;
     way.push(here);
-    // The child mount nearest to the root: a mount cannot have two child mounts at one directory.
+    // Take the child mount nearest to the root. There is only one, since a mount cannot have two child mounts at one
+    // directory.
     next = onWay
       .filter(({ id, parent }) => parent === here.id && id !== here.id)
       .sort((a, b) => a.directory.length - b.directory.length)[0];
@@ -116,7 +121,7 @@ export function mountedPlaces(process = 'self'): MountedPlace[] {
 /**
  * The directory at which the device with this number is mounted: `directory` if it is mounted there, else the place to
  * which the mount was moved. Undefined where the device is not mounted. EBUSY where another filesystem is mounted over
- * it, because calls would reach that instead.
+ * the device, because calls would reach the other one. Without a `device`, simply `directory`.
  */
 export function placeOf(device: string | undefined, directory: string, syscall: string): string | undefined {
   if (device === undefined) return directory;
@@ -128,7 +133,7 @@ export function placeOf(device: string | undefined, directory: string, syscall: 
   throw new FsError('EBUSY', { syscall, path: place.directory, note });
 }
 
-/** The number of the device mounted at a directory. */
+/** The number of the device whose mount is uppermost at a directory; undefined if nothing is mounted there. */
 export function deviceMountedAt(directory: string): string | undefined {
   return mountedPlaces().findLast((place) => place.directory === directory && !place.isCovered)?.device;
 }

@@ -58,7 +58,10 @@ function openLast(calls: StepCalls, at: number, name: Buffer, flags: number, mod
   return (flags & O_DIRECTORY) === 0 ? fd : requireMode(calls, fd, isDirectoryMode, 'ENOTDIR');
 }
 
-/** Returns the descriptor. Closes it and throws where its mode is another (`code`) or cannot be read. */
+/**
+ * Returns the descriptor if `isSuch` accepts the file's mode. Otherwise closes it and throws `code`, or the error if
+ * the mode cannot be read.
+ */
 function requireMode(
   calls: StepCalls,
   fd: number,

@@ -33,12 +33,12 @@ export interface HostStat {
   readonly ctime: Timespec;
   /** Undefined where the host filesystem keeps no birth time. */
   readonly btime: Timespec | undefined;
-  /** A filesystem, or part of one, is mounted here. False where that cannot be told. */
+  /** True if a filesystem, or part of one, is mounted here. False also where that cannot be told. */
   readonly isMountPoint: boolean;
   /**
-   * The part of the filesystem that holds the file, where each part has inode numbers of its own (subvolumes and
-   * snapshots of btrfs). Unlike `dev` this number stays the same when the filesystem is mounted again. Undefined where
-   * that cannot be told (before Linux 6.10).
+   * The number of the part of the filesystem that holds the file, where each part has inode numbers of its own
+   * (subvolumes and snapshots of btrfs). Unlike `dev` this number stays the same when the filesystem is mounted again.
+   * Undefined where that cannot be told (before Linux 6.10).
    */
   readonly subvolume: number | undefined;
 }
@@ -65,7 +65,7 @@ export interface System {
   tryPread(fd: number, target: Uint8Array, offset: number, length: number, position: number): number;
   /** Writes all of `source[offset..offset+length]`. */
   pwrite(fd: number, source: Uint8Array, offset: number, length: number, position: number): void;
-  /** Like `pread`, but in the thread pool. Until it is done the caller must not use `target` or close `fd`. */
+  /** Like `pread`, but in the thread pool. Until the promise settles the caller must not use `target` or close `fd`. */
   preadAsync(
     fd: number,
     target: Uint8Array,
@@ -73,7 +73,9 @@ export interface System {
     length: number,
     position: number,
   ): Promise<number>;
-  /** Like `pwrite`, but in the thread pool. Until it is done the caller must not change `source` or close `fd`. */
+  /**
+   * Like `pwrite`, but in the thread pool. Until the promise settles the caller must not change `source` or close `fd`.
+   */
   pwriteAsync(
     fd: number,
     source: Uint8Array,
@@ -85,12 +87,12 @@ export interface System {
   allocate(fd: number, position: number, length: number): void;
   /**
    * Gives space back; the range then reads as zeros. The size stays. fallocate(2), PUNCH_HOLE. False, with nothing
-   * changed, where the host cannot.
+   * changed, where the host cannot punch holes.
    */
   punch(fd: number, position: number, length: number): boolean;
   truncate(fd: number, length: number): void;
   dataSync(fd: number): void;
-  /** Like `dataSync`, but in the thread pool. Until it is done the caller must not close `fd`. */
+  /** Like `dataSync`, but in the thread pool. Until the promise settles the caller must not close `fd`. */
   dataSyncAsync(fd: number): Promise<void>;
   fullSync(fd: number): void;
   /**
@@ -110,9 +112,12 @@ export interface System {
   makeDirectory(path: string): void;
   /** fsync(2) of a directory, so that names made in it survive a power cut. */
   syncDirectory(path: string): void;
-  /** ioctl FICLONE: gives `target` the content of `source`. False where the host cannot (EOPNOTSUPP, EXDEV, EINVAL). */
+  /**
+   * ioctl FICLONE: gives `target` the content of `source`. False where the host cannot do this (EOPNOTSUPP, EXDEV,
+   * EINVAL).
+   */
   cloneFile(source: number, target: number): boolean;
-  /** ioctl FICLONERANGE. False where the host cannot. */
+  /** ioctl FICLONERANGE: like `cloneFile`, for part of a file. False where the host cannot do this. */
   cloneRange(
     source: number,
     sourcePosition: number,
@@ -136,8 +141,8 @@ export interface System {
   mapZeros(at: Address, length: number): void;
   unmap(at: Address, length: number): void;
   /**
-   * An ArrayBuffer over mapped memory that cannot be transferred, of 1 byte to 4 GiB (EFBIG beyond, where Node 20 would
-   * abort). The memory must stay mapped while the buffer lives.
+   * An ArrayBuffer, which cannot be transferred, over mapped memory of 1 byte to 4 GiB. EFBIG for more, because Node 20
+   * would abort. The memory must stay mapped while the buffer lives.
    */
   bufferAt(at: Address, length: number): ArrayBuffer;
   /** mincore(2): one byte for each page, low bit set where the page is resident. */
@@ -156,7 +161,9 @@ export interface System {
   /** Names in a host directory, without '.' and '..', in the host's order. */
   readHostDirectory(path: Buffer): HostEntry[];
   readHostLink(path: Buffer): Buffer;
-  /** Opens a host file; O_NOFOLLOW and O_CLOEXEC are added to `flags`. */
+  /**
+   * Opens a host file, with O_NOFOLLOW and O_CLOEXEC added to `flags`: symlinks are followed except as the last name.
+   */
   openHost(path: Buffer, flags: OpenFlags, mode?: number): number;
   /** Extended attributes by llistxattr/lgetxattr. Empty where the host has none. Names are byte strings. */
   readHostXattrs(path: Buffer): Map<string, Buffer>;

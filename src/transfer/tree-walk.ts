@@ -7,7 +7,10 @@ import type { Attributes, TreeFiles } from '../vfs/index.ts';
 /** Files are read in pieces of this size. */
 const PIECE_BYTES = 1024 * 1024;
 
-/** Visits of one directory, at most: a host directory that is renamed during the walk may be visited again. */
+/**
+ * The most visits of one directory. A sound tree needs more than one only where a host directory is renamed during the
+ * walk.
+ */
 const MET_MAX = 3;
 
 export interface TreeItem {
@@ -27,9 +30,9 @@ export class TreeReader {
   /** The last path that was read, as text, for progress. */
   lastPath = '';
   private readonly piece = Buffer.allocUnsafe(PIECE_BYTES);
-  /** First paths of inodes with several names. */
+  /** First paths of inodes with several names, by inode number. */
   private readonly linked = new Map<number, string>();
-  /** How often each directory was visited. */
+  /** Number of visits of each directory, by inode number. */
   private readonly met = new Map<number, number>();
 
   constructor(name: string, fileSystem: TreeFiles) {
@@ -59,8 +62,8 @@ export class TreeReader {
   }
 
   /**
-   * Counts a visit. EIO for a directory with several names, which no sound tree has: with two names for each directory,
-   * a walk of a deep tree would never end.
+   * Counts a visit of a directory. EIO beyond `MET_MAX`: then the directory has several names, which no sound tree has,
+   * and a walk of a deep tree with two names for each directory would never end.
    */
   private noteMet(path: string, directory: number): void {
     const met = (this.met.get(directory) ?? 0) + 1;

@@ -7,7 +7,7 @@ export interface FsckPass {
   readonly name: string;
   /** How many objects the pass looked at. */
   readonly checked: number;
-  /** One sentence each. */
+  /** One sentence for each problem. */
   readonly problems: readonly string[];
 }
 

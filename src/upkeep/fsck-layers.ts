@@ -5,7 +5,10 @@ import { type LayerRecord, layersUnder } from '../meta/index.ts';
 import type { Checked, Findings } from './fsck-findings.ts';
 import { layerView, standsOnLive } from './layer-view.ts';
 
-/** Every tree stands on an existing layer of its kind, which has the tree's root. Ids are unique. */
+/**
+ * Every tree stands on an existing layer, a fork on a writable one and a snapshot on a frozen one, and that layer sees
+ * the tree's root. No two trees have the same id, and no two forks the same upper layer.
+ */
 export function checkTrees({ engine, layers }: Checked, findings: Findings): void {
   const { tables } = engine;
   const ids = new Map<number, string>();
@@ -82,7 +85,8 @@ function checkParent(
     }
     if (below.state !== 'frozen')
       findings.add(`layer ${layer} stands on layer ${parent}, which is ${below.state}`);
-    // Flattening removes layers below, and leaves the depths above as they are.
+    // Flattening removes layers below and leaves the depths above as they are, so a layer's depth may exceed that of
+    // the layer below it by more than 1.
     if (depth <= below.depth) {
       findings.add(`layer ${layer} has depth ${depth}, the one below it ${below.depth}`);
     }

@@ -1,8 +1,8 @@
 /**
- * fsck: one pass for each documented invariant. Comments refer to a pass by its name. It reports problems and repairs
+ * fsck: one pass for each documented invariant. Comments refer to a pass by its name. fsck reports problems and repairs
  * none, but like every process that opens a store, it first stores the journals of dead owners.
  *
- * It checks the layers that trees stand on. The others wait for gc, and their state does not matter. A fork that
+ * fsck checks the layers that trees stand on. Other layers wait for gc, and their state does not matter. A fork that
  * another process owns may have changes that its rows lack, so its upper layer is left out, and the report says so.
  */
 import { type LayerId, StoreError } from '../base/index.ts';
@@ -23,9 +23,9 @@ export interface FsckOptions {
 
 export interface FsckReport {
   readonly passes: readonly FsckPass[];
-  /** What was not checked, and why. */
+  /** A text for each thing that was not checked, with the reason. */
   readonly skipped: readonly string[];
-  /** No pass found a problem. */
+  /** True if no pass found a problem. */
   readonly isClean: boolean;
 }
 
@@ -74,7 +74,7 @@ export function checkStore(engine: StoreEngine, options: FsckOptions = {}): Fsck
   return { passes: reports, skipped, isClean: reports.every(({ problems }) => problems.length === 0) };
 }
 
-/** A damaged row ends the pass that meets it. Pass `rows` reports all of them. */
+/** Says which checks a damaged row ended. Pass `rows` reports all damaged rows. Throws any other error. */
 function damage(what: string, error: unknown): string {
   if (error instanceof StoreError && error.code === 'ERR_STORE_CORRUPT') return `${what}: ${error.message}`;
   throw error;

@@ -22,7 +22,7 @@ export interface AttributeChanges {
   readonly size?: number;
   readonly atime?: TimeChange;
   readonly mtime?: TimeChange;
-  /** A change of size or owner clears neither set-user-ID and set-group-ID nor capabilities. */
+  /** True if a change of size or owner is to clear neither set-user-ID and set-group-ID nor capabilities. */
   readonly keepsPrivileges?: boolean;
 }
 
@@ -31,7 +31,7 @@ export class InodeCalls extends FileData {
     return this.context.stack.rootIno;
   }
 
-  /** ESTALE when the inode is gone. */
+  /** The inode with a number. ESTALE when the inode is gone. */
   inode(ino: Ino): Inode {
     return this.context.stack.inode(ino);
   }
@@ -45,12 +45,12 @@ export class InodeCalls extends FileData {
     return attributes.attributesOf(this.context.dev, inode);
   }
 
-  /** Undefined when there is no such name. ENOTDIR, ENAMETOOLONG. */
+  /** The inode of a name; undefined when there is no such name. ENOTDIR, ENAMETOOLONG. */
   lookup(caller: Caller, directory: Inode, name: Name): Inode | undefined {
     return placeIn(this.context, caller, directory, name).inode;
   }
 
-  /** The root is its own parent. ENOTDIR. */
+  /** The parent of a directory; the root is its own parent. ENOTDIR. */
   parentOf(directory: Inode): Inode {
     if (!directory.isDirectory) throw new FsError('ENOTDIR');
     const { stack } = this.context;

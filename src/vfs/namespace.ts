@@ -1,6 +1,6 @@
 /**
- * Names: creating, removing, renaming, linking; new inodes. Each function is one operation, journalled as one record,
- * on places that `walkToName` (by path) or `placeIn` (by directory and name) has found.
+ * Creates, removes, renames and links names, and makes new inodes. Each operation is journalled as one record.
+ * Operations take places that `walkToName` (by path) or `placeIn` (by directory and name) has found.
  */
 import {
   FsError,
@@ -50,7 +50,7 @@ function requireAddition(context: TreeContext, caller: Caller, directory: Inode)
   requireAccess(context, caller, directory, W_OK | X_OK);
 }
 
-/** A new inode under a free name. `mode` has its type bits. EEXIST. */
+/** Creates an inode under a free name. `mode` has its type bits. EEXIST. */
 export function create(
   context: TreeContext,
   caller: Caller,
@@ -78,8 +78,8 @@ export function create(
 }
 
 /**
- * A new inode without a name, for O_TMPFILE. It is counted as open before the change is applied, since it lives only
- * while it is open. `mode` has its type bits.
+ * Creates an inode without a name, for O_TMPFILE. It is counted as open before the change is applied, since it lives
+ * only while it is open. `mode` has its type bits.
  */
 export function createUnnamed(context: TreeContext, caller: Caller, directory: Inode, mode: number): Inode {
   const { stack } = context;
@@ -186,7 +186,7 @@ function countSubdirectory(draft: DraftRecord, by: 1 | -1): void {
   if (draft.nlink >= 2) draft.nlink = Math.max(2, draft.nlink + by);
 }
 
-/** Takes one name from an inode. A directory has only one, and its `.` goes with it. */
+/** Takes one name from an inode. A directory has only one name, and loses the link of its `.` too. */
 function dropLink(batch: Batch, inode: Inode, now: Timespec): void {
   const draft = batch.change(inode);
   draft.nlink = inode.isDirectory ? 0 : draft.nlink - 1;
@@ -245,7 +245,7 @@ export function rename(
       }
       let left: Entry = NO_ENTRY;
       if ((flags & RENAME_WHITEOUT) !== 0) {
-        // A device 0/0, owned by the caller: in an overlay's upper directory it hides what is below.
+        // A device 0/0, owned by the caller: in an overlay's upper directory it hides the name in lower directories.
         const { ino } = addInode(context, caller, batch, source.directory, WHITEOUT_MODE, now);
         left = entryOf(ino, kindOfMode(WHITEOUT_MODE));
       }
@@ -291,7 +291,10 @@ function isWithin(context: TreeContext, inode: Inode, ancestor: Inode): boolean 
 
 type NewFields = Readonly<Partial<Pick<DraftRecord, 'nlink' | 'rdev' | 'target'>>>;
 
-/** Makes an inode for `directory` and adds it to the batch. `mode` has its type bits, and is not masked yet. */
+/**
+ * Makes an inode for `directory` and adds it to the batch. `mode` has its type bits, and the umask is not applied to it
+ * yet.
+ */
 function addInode(
   context: TreeContext,
   caller: Caller,

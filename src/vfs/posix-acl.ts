@@ -112,10 +112,10 @@ function shiftOf(tag: number, group: number): number | undefined {
 }
 
 /**
- * Whether an access ACL allows `credentials` all of `mask`, by the algorithm of acl(5): the first of these that applies
- * decides: the owner's entry, the entry of a named user, the entries of the caller's groups (it is enough that one
- * allows it), the entry for others. (Where the ACL's mask allows nothing at all, Linux treats named users and groups as
- * others; here they have no access.)
+ * Whether an access ACL allows `credentials` all of `mask`, by the algorithm of acl(5). The first of these that applies
+ * decides: the owner's entry, the entry of a named user, the entries of the caller's groups (it is enough that one of
+ * them allows all of `mask`), the entry for others. (Where the ACL's mask allows nothing at all, Linux treats named
+ * users and groups as others; here they have no access.)
  */
 export function isAllowedBy(
   acl: Acl,

@@ -39,7 +39,7 @@ async function writeFile(fileSystem: TreeFiles, path: string, shown: string): Pr
   const file = at({ syscall: 'open', path: shown }, () => fileSystem.open(path, O_RDONLY, 0));
   try {
     for (let position = 0; ; ) {
-      // A fresh buffer each time: the stream may keep the last one until its reader is ready.
+      // Use a fresh buffer each time, because the stream may keep the last buffer until its reader is ready.
       const piece = Buffer.allocUnsafe(PIECE_BYTES);
       const from = position;
       const bytes = at({ syscall: 'read', path: shown }, () =>
