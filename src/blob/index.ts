@@ -3,7 +3,8 @@
  * blobs' pages, and is the only cache of data.
  *
  * `BlobSpace` reads bytes of any blob, wherever they are (`BlobBytes`): in the store's own files (`StoredBytes`, with
- * their windows and checksums), or in files of the host (`ExternalFiles`). It also keeps the store's own files.
+ * their windows and checksums), or in files of the host (`ExternalFiles`). It also lists and removes the store's
+ * own files.
  * `ActiveBlob` is the blob that a writable layer allocates from and writes to; `BlobWriter` makes a blob from start to
  * end, for import; `Sealing` computes the checksums of a frozen blob.
  *

@@ -24,7 +24,7 @@ export function loadSums(system: System, directory: string, id: BlobId): BigUint
     if (error instanceof DecodeError) {
       throw new DamagedBlobError(id, undefined, `its checksum file ${path} is damaged: ${error.message}`);
     }
-    // Not a DamagedBlobError, which `StoredBytes` would remember: the disk may recover.
+    // Not a DamagedBlobError: `StoredBytes` would remember that, but the disk may recover.
     if (isFsError(error, 'EIO')) {
       throw new FsError('EIO', { syscall: 'read', note: `the disk cannot read the checksum file ${path}` });
     }
@@ -48,7 +48,7 @@ export function storeSums(system: System, directory: string, blobs: readonly Sum
   const descriptors: number[] = [];
   try {
     for (const { id, sums } of blobs) {
-      // Without O_TRUNC: the file may belong to another process, which may already have given it its final name.
+      // Without O_TRUNC, because another process may be writing this file, or may already have given it its final name.
       const fd = system.open(`${sumPath(directory, id)}.tmp`, O_WRONLY | O_CREAT, 0o600);
       descriptors.push(fd);
       const bytes = encodeSums(id, sums.sums, sums.count);

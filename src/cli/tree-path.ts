@@ -4,20 +4,20 @@ import { usageError } from './problem.ts';
 
 export interface TreePath {
   readonly tree: string;
-  /** Absolute, a byte string (base/names). */
+  /** Absolute path, a byte string (base/names). */
   readonly path: string;
 }
 
 const TREE_PATH = /^([^:/]+):(\/.*)?$/s;
 
-/** Undefined when the text does not name a file of a tree: then it is a host path. */
+/** The tree and path that the text names. Undefined for any other text, which is a host path. */
 export function parseTreePath(text: string): TreePath | undefined {
   const match = TREE_PATH.exec(text);
   if (match === null) return undefined;
   return { tree: match[1]!, path: nameFromString(match[2] ?? '/') };
 }
 
-/** The file named by an argument that must lie in a tree. */
+/** The file named by an argument that must lie in a tree; a usage error if the text names none. */
 export function requireTreePath(text: string): TreePath {
   const parsed = parseTreePath(text);
   if (parsed === undefined) {
@@ -26,7 +26,7 @@ export function requireTreePath(text: string): TreePath {
   return parsed;
 }
 
-/** As `requireTreePath`; a bare name of a tree means its root. */
+/** Like `requireTreePath`, but a bare name of a tree means its root. */
 export function treePathOrRoot(text: string): TreePath {
   const parsed = parseTreePath(text);
   if (parsed !== undefined) return parsed;
@@ -36,7 +36,7 @@ export function treePathOrRoot(text: string): TreePath {
   return { tree: text, path: nameFromString('/') };
 }
 
-/** For messages and listings. */
+/** The text `TREE:/path`, for messages and listings. */
 export function showTreePath(tree: string, path: string): string {
   return `${tree}:${nameToString(path)}`;
 }

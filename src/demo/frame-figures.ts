@@ -19,7 +19,7 @@ export interface FrameRow {
 export interface FrameFigures {
   readonly forks: readonly string[];
   readonly rows: readonly FrameRow[];
-  /** Pages in the maps of all forks together, and the number of different frames that hold them. */
+  /** Number of pages in the maps of all forks together; `distinctFrames` counts the different frames that hold them. */
   readonly pages: number;
   readonly distinctFrames: number;
 }

@@ -1,10 +1,11 @@
 /**
- * The extent map of one inode: logical blocks → blocks of blobs. Runs are kept in chunks of 1,024 logical blocks. A run
- * belongs to the chunk of its first block and may reach past it, so an unfragmented file of any size is one run. The
- * chunks are also the rows of the extent table, and the map knows which of them have changed since they were stored.
+ * The extent map of one inode: logical blocks → blocks of blobs. The map keeps its runs in chunks of 1,024 logical
+ * blocks. A run belongs to the chunk of its first block and may reach past it, so an unfragmented file of any size is
+ * one run. Each chunk is also a row of the extent table, and the map knows which chunks have changed since they were
+ * stored.
  *
  * Invariants (checked by fsck pass `extents`): runs are sorted, disjoint and never empty; a run is in the chunk of its
- * first block; where one run continues another logically and physically, the two are one.
+ * first block; no run continues its predecessor both logically and physically, since `set` joins such runs.
  */
 import { assert, type BlobId, type BlockIndex, CHUNK_BLOCKS, type Run } from '../base/index.ts';
 
@@ -19,7 +20,9 @@ class Chunk {
   readonly blob: number[];
   readonly physical: number[];
 
-  /** Starts with one run, which mostly stays the only one. An array that grows from empty would have space for 17. */
+  /**
+   * The arrays start with one run, often the only one. Arrays that grow from empty would have space for 17 elements.
+   */
   constructor(index: number, logical: number, count: number, blob: number, physical: number) {
     this.index = index;
     this.logical = [logical];
@@ -120,7 +123,7 @@ export class ExtentMap {
     this.dirty.add(chunk);
   }
 
-  /** Marks every chunk as changed: the map is about to be stored in another layer (copy-up). */
+  /** Marks every chunk as changed. Call this before the map is stored in another layer (copy-up). */
   markAllDirty(): void {
     for (const chunk of this.chunks) this.markDirty(chunk.index);
   }
@@ -216,7 +219,7 @@ export class ExtentMap {
     for (const chunk of this.chunks) yield* runsOf(chunk);
   }
 
-  /** The runs of chunk `index`, as its row stores them; empty when there should be no row. */
+  /** The runs of chunk `index`, as its row stores them. Empty when no run starts in the chunk: then it has no row. */
   chunkRuns(index: number): Run[] {
     const chunk = this.chunks[this.chunkAtOrBefore(index)];
     return chunk !== undefined && chunk.index === index ? [...runsOf(chunk)] : [];
@@ -262,7 +265,7 @@ export class ExtentMap {
     this.runs++;
   }
 
-  /** Makes `[logical, logical + count)` a hole. `count` may be Infinity: everything from `logical` on. */
+  /** Makes `[logical, logical + count)` a hole. A `count` of Infinity means everything from `logical` on. */
   clear(logical: BlockIndex, count: number, removed?: RemovedVisitor): void {
     const end = logical + count;
     this.splitAt(logical);

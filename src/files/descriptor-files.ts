@@ -71,7 +71,7 @@ export abstract class DescriptorFiles implements TreeFiles {
   /** The path with all symlinks resolved. */
   abstract realPath(path: string): string;
 
-  /** Opens a path with O_PATH, calls `use`, and closes it. */
+  /** Opens a path with O_PATH, passes the descriptor to `use`, and closes it. Returns the result of `use`. */
   protected at<T>(path: string, follow: boolean, use: (fd: number) => T): T {
     const fd = this.openPath(path, O_PATH | (follow ? 0 : O_NOFOLLOW));
     try {
@@ -177,7 +177,7 @@ export abstract class DescriptorFiles implements TreeFiles {
     return count;
   }
 
-  /** Waits like `read`: a read of a host file always blocks this thread. */
+  /** Waits like `read`, since a read of a host file always blocks this thread. */
   tryRead(file: TreeFile, target: Uint8Array, offset: number, length: number, position: number): number {
     return this.read(file, target, offset, length, position);
   }
@@ -284,7 +284,7 @@ export function onFile<T>(file: TreeFile, call: (fd: number) => T): T {
   return attempt(() => call(fd));
 }
 
-/** Makes a call. Turns its errors into those of a `FileSystem`, which have no path: the caller adds one. */
+/** Makes a call. Turns its errors into those of a `FileSystem`, which have no path, so the caller adds the path. */
 export function attempt<T>(call: () => T): T {
   try {
     return call();

@@ -19,7 +19,7 @@ export const readDirectory: Handler = (session, request, reply) => {
   writeEntries(session, request, reply, false);
 };
 
-/** Replies with attributes as well: every entry except `.` and `..` counts as a lookup. */
+/** Replies with attributes as well, so every entry except `.` and `..` counts as a lookup. */
 export const readDirectoryPlus: Handler = (session, request, reply) => {
   writeEntries(session, request, reply, true);
 };
@@ -78,7 +78,7 @@ class DirentWriter {
       entryAt(this.session, this.reply, at, inode);
       this.session.readAhead.noteListed(inode);
     } catch (error) {
-      // List the name nevertheless, without attributes: the lookup that follows reports the error.
+      // List the name nevertheless, without attributes, since the lookup that follows reports the error.
       if (!(error instanceof FsError)) throw error;
     }
     return true;

@@ -33,14 +33,14 @@ export function invalidateInode(node: number, position: number, length: number):
 const PRUNED_AT_ONCE = 2048;
 
 /**
- * Messages that make the kernel drop every node of a mount that is not in use: open files, working directories and
- * mounts inside the mount stay. The nodes that were looked up last come first, because a directory is in use while the
- * kernel has anything in it. An inode and a dentry of FUSE take about 1.1 KB of the kernel's memory: 106 MiB for a tree
- * of 100,000 files after one walk.
+ * Messages that make the kernel drop all nodes of a mount except those in use: open files, working directories and
+ * directories with mounts on them stay. The nodes that were looked up last come first, because a directory is in use
+ * while the kernel has anything in it. An inode and a dentry of FUSE take about 1.1 KB of the kernel's memory: 106 MiB
+ * for a tree of 100,000 files after one walk.
  *
- * A kernel before 7.45 does not know the notification; it drops all unused names when root asks
- * (`Kernel.dropUnusedNames`), or else when it needs the memory. FUSE_NOTIFY_INVAL_ENTRY is never used: it unmounts any
- * mount on the name, and programs that work in the directory lose its path.
+ * A kernel whose FUSE is older than 7.45 does not know the notification. Such a kernel drops all unused names when root
+ * asks (`Kernel.dropUnusedNames`), or else when it needs the memory. The server never sends FUSE_NOTIFY_INVAL_ENTRY,
+ * because that unmounts any mount on the name, and programs that work in the directory lose its path.
  */
 export function* pruneMessages(known: Iterable<number>): Generator<Uint8Array> {
   const nodes = [...known].reverse();

@@ -32,17 +32,17 @@ import { connectionOf, Watchdog } from './watchdog.ts';
 const MESSAGE_BYTES = MAX_WRITE_BYTES + 4096;
 
 export interface MountServerOptions {
-  /** True while the process has work to do between its events: then the server does not wait. */
+  /** Returns true while the process has work to do between its events, so that the server does not wait. */
   readonly hasWork?: () => boolean;
-  /** Limits of what the kernel may keep of the files of all mounts together. */
+  /** Limits of the bytes of files that the kernel may cache for all mounts together. */
   readonly pages?: Partial<PageLimits>;
-  /** A mount that was idle for this long gives back the kernel's inodes and names. */
+  /** Milliseconds that a mount must be idle before the server makes the kernel give back its inodes and names. */
   readonly trimAfterMs?: number;
-  /** False: gives nodes back as on a kernel whose FUSE is older than 7.45. */
+  /** False: the server gives nodes back as it does on kernels whose FUSE is older than 7.45. */
   readonly canPrune?: boolean;
-  /** The watchdog aborts the mounts when the serving thread stands still for this long. */
+  /** Milliseconds that the serving thread may stand still before the watchdog aborts the mounts. */
   readonly stuckAfterMs?: number;
-  /** Keeps idle CPUs from sleeping while a mount is busy, where the process may: see `Wakefulness`. */
+  /** True: keeps idle CPUs from sleeping while a mount is busy, where the process may do that (see `Wakefulness`). */
   readonly keepsAwake?: boolean;
   /** Called once for a file of a mounted tree whose bytes cannot be read; `path` is undefined if no name is known. */
   readonly onDamaged?: (tree: Tree, path: string | undefined, error: FsError) => void;
@@ -61,7 +61,9 @@ const DEFAULTS: Required<MountServerOptions> = {
   onDefect: raise,
 };
 
-/** With more nodes than this in the kernel, mounts that are idle for a second give theirs back, longest idle first. */
+/**
+ * While the kernel has more nodes than this, mounts that are idle for a second give theirs back, longest idle first.
+ */
 const NODES_MAX = 262_144;
 const LARGE_PAGES_BYTES = 64 * 1024 * 1024;
 /** Pages of small files may take the machine's memory divided by this. */
@@ -81,7 +83,10 @@ export function createMountServer(options: MountServerOptions = {}): MountServer
   return new Server(kernel, options);
 }
 
-/** The device that was just mounted. Another user who may rename a directory on the way hides it for moments. */
+/**
+ * Device number (`major:minor`) of the filesystem that was just mounted at `directory`; undefined if it cannot be
+ * found. Another user who may rename a directory on the way can hide the mount for moments, hence the repeated tries.
+ */
 function deviceOfMount(directory: string): string | undefined {
   for (let tries = 0; tries < 20; tries++) {
     const device = deviceMountedAt(directory);
@@ -144,7 +149,7 @@ class Server implements MountServer {
     } = options;
     requireStoreOutside(tree.stack.blobs.directory, directory);
     if (io === 'shared') requireBackingFiles();
-    // The mount may hide the host tree that the fork stands on: read the tree's root first.
+    // Read the tree's root before mounting, since the mount may hide the host tree that the fork stands on.
     void tree.stack.root;
     const hidesFiles = tree.info.source === directory;
     const attachment = { directory, source, isReadOnly: tree.isReadOnly, allowOther, hidesFiles };
@@ -270,8 +275,8 @@ class Server implements MountServer {
 }
 
 /**
- * Makes the kernel read a megabyte ahead in files that programs read in order: one request of the largest size instead
- * of eight, which is twice as fast. Only root may set this; for others it stays at 128 KiB.
+ * Makes the kernel read a megabyte ahead in files that programs read in order. The kernel then sends one request of the
+ * largest size instead of eight, which is twice as fast. Only root may set this; for others it stays at 128 KiB.
  */
 function readAhead(connection: number): void {
   try {
@@ -281,7 +286,10 @@ function readAhead(connection: number): void {
   }
 }
 
-/** Notifies the kernel later, which is safe: a range that is being read is not among the oldest. */
+/**
+ * Makes the kernel drop these ranges, some time after this call. A delay is safe, since ranges that programs are
+ * reading are not among the least recently used.
+ */
 function evict(ranges: readonly Evicted<MountedTree>[]): void {
   for (const { owner, ino, position, length } of ranges) {
     void owner.notify(invalidateInode(owner.session.nodeOf(ino), position, length));
@@ -299,7 +307,7 @@ async function unmountSomehow(mount: MountedTree): Promise<void> {
       await Promise.race([mount.ended, pause(END_WAIT_MS, undefined, { ref: false })]);
     }
   } catch (error) {
-    // After any other error a second try has no better chance: the mount stays, and gives ENOTCONN.
+    // After any other error a second try has no better chance, so the mount stays, and gives ENOTCONN.
     if (!isFsError(error, 'EBUSY')) throw error;
     await mount.unmount({ isLazy: true });
   } finally {
@@ -321,9 +329,11 @@ function messageBuffer(kernel: Kernel, headBytes: number): Buffer {
   return memory.subarray(start, start + MESSAGE_BYTES);
 }
 
-/** EBUSY for a mount that would hide its own store: its server would wait for itself at the first read from there. */
+/**
+ * EBUSY for a mount that would hide its own store, since the server would wait for itself at the first read from there.
+ */
 function requireStoreOutside(blobsDirectory: string, directory: string): void {
-  // `blobsDirectory` may lead through a descriptor, so that no mount on the way is asked: find out the real path.
+  // `blobsDirectory` may lead through an open descriptor (/proc/self/fd), so compare the real path instead.
   const fd = openSync(blobsDirectory, O_RDONLY | O_DIRECTORY);
   try {
     if (!`${readlinkSync(fileLink(fd))}/`.startsWith(`${resolve(directory)}/`)) return;

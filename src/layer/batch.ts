@@ -37,7 +37,7 @@ export class Batch {
     return this;
   }
 
-  /** Ends the change, whether or not it was made. */
+  /** Empties the batch after its changes were applied or given up, so that the next change can use it. */
   close(): void {
     this.isOpen = false;
     empty(this.inodes);
@@ -99,7 +99,10 @@ export class Batch {
     );
   }
 
-  /** Writes the journal record. From it on, `layer` holds the maps and xattrs that the batch changes. */
+  /**
+   * Writes the journal record. Record and drafts name `layer` as the layer that has the maps and xattrs that the batch
+   * changes.
+   */
   encode(writer: ByteWriter, layer: LayerId): void {
     for (let index = 0; index < this.runInodes.length; index++) {
       const inode = this.runInodes[index]!;
@@ -121,7 +124,7 @@ export class Batch {
   }
 }
 
-/** Empties a list but keeps its memory: after `length = 0` the next change would allocate it again. */
+/** Empties a list but keeps its memory. After `length = 0` the next change would have to allocate memory again. */
 function empty(list: unknown[]): void {
   while (list.length > 0) list.pop();
 }

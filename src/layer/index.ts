@@ -1,6 +1,6 @@
 /**
- * layer: many layers seen as one tree. Lookup through the stack, copy-up, whiteouts, merged directories, the batch that
- * journals and applies an operation, checkpoint and recovery.
+ * layer: shows many layers as one tree. Has lookup through the stack, copy-up, whiteouts, merged directories,
+ * checkpoint, recovery, and the batch that journals and applies an operation.
  *
  * `LayerStack` states the invariants. Below: `lower` for the layers that do not change, `mapping` for the bytes of one
  * inode, `meta` for tables and journal. Above: `vfs` turns paths and open files into lookups and batches.

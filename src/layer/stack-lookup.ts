@@ -14,7 +14,7 @@ import { Inode } from './inode.ts';
 import { refresh } from './live-inodes.ts';
 import { StackState } from './stack-state.ts';
 
-/** With this many names, a directory no longer remembers names that do not exist. */
+/** Once a directory remembers this many names, it remembers no further names that do not exist. */
 const CACHED_NAMES_MAX = 65_536;
 
 export class StackLookup extends StackState {
@@ -24,7 +24,10 @@ export class StackLookup extends StackState {
     return this.inode(this.rootIno);
   }
 
-  /** The inode of a number. ESTALE when no layer has it. `isLookedUp`: a lookup has just returned the number. */
+  /**
+   * The inode of a number. ESTALE when no layer has it. Set `isLookedUp` if a lookup has just returned the number: a
+   * live layer then reuses the stat(2) of that lookup.
+   */
   inode(ino: Ino, isLookedUp = false): Inode {
     if (!isLookedUp) this.chain.live?.forgetSeen();
     const known = this.chain.live === undefined ? undefined : this.inodes.get(ino);
@@ -44,7 +47,10 @@ export class StackLookup extends StackState {
     return inode;
   }
 
-  /** Call before using an inode that was found some time ago: a live layer may have changed it. ESTALE. */
+  /**
+   * Call this before using an inode that was found some time ago, since a live layer may have changed it. ESTALE when
+   * that layer no longer has it.
+   */
   refresh(inode: Inode): void {
     this.chain.live?.forgetSeen();
     this.refreshNow(inode);
@@ -78,7 +84,7 @@ export class StackLookup extends StackState {
 
   /** Whether a lower layer has this inode, and not as a tombstone. */
   existsBelow(ino: Ino): boolean {
-    // A live layer may have it again later.
+    // Every derived number counts, even if its file is gone, since a live layer may have the file again later.
     if (isDerived(ino)) return this.chain.derived !== undefined;
     if (this.isOwnNumber(ino)) return false;
     return this.chain.record(ino) !== undefined;
@@ -89,11 +95,12 @@ export class StackLookup extends StackState {
   /**
    * The inode of an entry that `lookup` found. A directory has one name, in the directory that its record calls its
    * parent. Any other name is EIO, since it could lead round in circles. Directories of a derived layer are not
-   * checked: their place is up to the host or the union.
+   * checked, since the host or the union decides where they are.
    */
   child(directory: Inode, name: Name, entry: Entry): Inode {
     const inode = this.inode(entryIno(entry), true);
-    // Every step of a path comes here. What was checked under this name before is not checked again.
+    // This runs for every step of a path, so it does not check a directory again under the name that was checked
+    // before.
     if (!inode.isDirectory || (inode.record.parent === directory.ino && inode.name === name)) return inode;
     return this.checkedDirectory(directory, name, inode);
   }
@@ -123,7 +130,7 @@ export class StackLookup extends StackState {
     if (known !== undefined && known !== UNREAD_ENTRY) return known;
     if (known === undefined && directory.isComplete) return NO_ENTRY;
     const entry = this.readName(directory, name);
-    // A live layer is asked again each time.
+    // The names of a live layer are not remembered, since the host may change them at any time.
     if (this.chain.isLive(directory.ino)) return entry;
     directory.children ??= new Map();
     if (entry !== NO_ENTRY || directory.children.size < CACHED_NAMES_MAX) {

@@ -1,4 +1,7 @@
-/** The base class of the calls of a NodeFs: the tree, its table of descriptors, and steps that several calls share. */
+/**
+ * The base class of the objects that hold the calls of a NodeFs. Has the tree, its table of descriptors, and steps that
+ * several calls share.
+ */
 import type { TreeFile, TreeFiles } from '../vfs/index.ts';
 import type { Descriptors } from './descriptors.ts';
 import { failAsNode } from './errors.ts';

@@ -1,7 +1,9 @@
 /** `isFile()` and similar methods, which `Stats` and `Dirent` have in common. */
 import { DT_CHR, DT_DIR, DT_LNK, DT_REG, kindOfMode, S_IFBLK, S_IFIFO, S_IFSOCK } from '../base/index.ts';
 
-/** The kind of file, a d_type of readdir(3). Node's Dirent hides its kind behind a symbol as well. */
+/**
+ * Key of the property with the file's kind, a d_type of readdir(3). Node's Dirent also hides its kind behind a symbol.
+ */
 export const KIND = Symbol('kind');
 
 const DT_FIFO = kindOfMode(S_IFIFO);

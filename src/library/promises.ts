@@ -1,7 +1,6 @@
 /**
- * fs.promises. Each call does its work at once and returns a promise of the outcome. Every failure, even a wrong
- * argument, rejects the promise; no call throws. Only reads that would wait for the disk come later (see
- * async-calls.ts).
+ * fs.promises. Each call does its work at once and returns a promise of the outcome; only reads that would wait for the
+ * disk are done later (see async-calls.ts). Every failure, even a wrong argument, rejects the promise; no call throws.
  */
 import { constants } from 'node:fs';
 import type { TreeFile, TreeFiles } from '../vfs/index.ts';

@@ -30,7 +30,7 @@ export class CommitApplication {
   private readonly target: HostTarget;
   private readonly reader: TreeReader;
   private readonly writer: HostWriter;
-  /** For hard-linked files, by inode number in the tree: a name that the target has already. */
+  /** Names that the target has already: one for each hard-linked file, by the file's inode number in the tree. */
   private readonly names = new Map<number, string>();
   private batch: Written[] = [];
   private batchBytes = 0;
@@ -81,7 +81,7 @@ export class CommitApplication {
     this.written++;
   }
 
-  /** Writes a file beside its place. */
+  /** Writes a file beside its place, or links a name there if the target has the file already. */
   private async write(step: CommitStep): Promise<void> {
     const { path } = step;
     const item = this.reader.item(path);
@@ -100,7 +100,9 @@ export class CommitApplication {
     if (this.batch.length >= BATCH_FILES || this.batchBytes >= BATCH_BYTES) this.place();
   }
 
-  /** Makes the batch durable and renames each of its files to its place. */
+  /**
+   * Makes the batch durable and renames each of its files to its place, or discards the file if its place has changed.
+   */
   private place(): void {
     const { batch } = this;
     if (batch.length === 0) return;
@@ -172,7 +174,10 @@ export class CommitApplication {
   }
 }
 
-/** Compares ctime too, which reveals a change with a set-back mtime, unless a new hard link has changed the ctime. */
+/**
+ * Whether mtime and ctime are the same: ctime reveals a change whose mtime was set back. Ignores ctime if the number of
+ * hard links differs, since a new link changes ctime too.
+ */
 function isSameMoment(now: HostStat, found: HostStat): boolean {
   const isSameChange = now.nlink !== found.nlink || isSameTimespec(now.ctime, found.ctime);
   return isSameTimespec(now.mtime, found.mtime) && isSameChange;

@@ -1,6 +1,6 @@
 /**
  * Differences of two trees file by file, as in a patch. A patch has no directories, so each file in a renamed directory
- * is a renamed file.
+ * counts as a renamed file.
  */
 import {
   DT_DIR,
@@ -17,7 +17,7 @@ import type { Attributes, TreeFiles } from '../vfs/index.ts';
 
 /** A changed file before or after the change. */
 export interface FileSide {
-  /** Absolute, a byte string. */
+  /** Absolute path, a byte string. */
   readonly path: string;
   readonly attributes: Attributes;
 }
@@ -61,7 +61,10 @@ function isUnseen({ kind, from, parts }: Change): boolean {
   return parts.every((part) => part === 'times' || part === 'owner' || part === 'xattrs');
 }
 
-/** Makes a function that finds the old path of a file that was renamed, alone or with a directory (the innermost). */
+/**
+ * Makes a function that finds the old path of a file that was renamed, either itself or with a directory. If several
+ * directories on its path were renamed, the innermost counts.
+ */
 function originsOf(changes: readonly Change[]): (path: string) => string | undefined {
   const files = new Map<string, string>();
   const directories = new Map<string, string>();

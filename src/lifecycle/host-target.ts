@@ -8,7 +8,7 @@ import { directoryIdentity, type HostOrigin, isOrigin } from '../lower/index.ts'
 import { type HostIdentity, isSameDirectory } from '../meta/index.ts';
 import { type HostStat, O_DIRECTORY, O_RDONLY, type System } from '../sys/index.ts';
 
-/** The prefix of the temporary files that a commit writes beside their places. */
+/** The prefix of the names of temporary files, which a commit writes beside their places. */
 export const TEMPORARY_PREFIX = '.ramet-commit-';
 
 export class HostTarget {
@@ -18,7 +18,9 @@ export class HostTarget {
   private readonly system: System;
   /** The directory's descriptor, where paths start; it holds the lock. */
   private readonly root: number;
-  /** The root's stat, read when first needed: the filesystem that the root lies in does not change. */
+  /**
+   * The root's stat, read when first needed and then kept, since the filesystem that the root lies in does not change.
+   */
   private rootStat: HostStat | undefined;
 
   /** ENOENT, ENOTDIR, EACCES of the directory; EBUSY while another commit works on it. */
@@ -39,7 +41,7 @@ export class HostTarget {
     this.system.close(this.root);
   }
 
-  /** ESTALE when this is known not to be the directory that the fork came from. */
+  /** ESTALE when this is not the directory `identity`, which the fork came from. Passes if `identity` is undefined. */
   requireSame(identity: HostIdentity | undefined): void {
     if (identity === undefined || isSameDirectory(identity, directoryIdentity(this.system, this.root)))
       return;
@@ -65,7 +67,10 @@ export class HostTarget {
     }
   }
 
-  /** Runs a call on a path. ELOOP where the path has a symlink in it; errors name the path. */
+  /**
+   * Runs `call`, which works on the path, and returns its result. ELOOP where the path has a symlink in it; errors name
+   * the path.
+   */
   at<T>(syscall: string, path: string, call: (files: HostFiles) => T): T {
     try {
       return this.files.naming(syscall, path, () => call(this.files));
@@ -89,7 +94,7 @@ export class HostTarget {
     return new FsError('ELOOP', { syscall: 'commit', path: this.files.shown(path), note });
   }
 
-  /** Undefined if nothing is there, or if the parent is not a directory. */
+  /** The stat of a path; undefined if nothing is there, or if the parent is not a directory. */
   stat(path: string): HostStat | undefined {
     try {
       return this.at('lstat', path, (files) => files.hostStat(path));
@@ -112,7 +117,7 @@ export class HostTarget {
     return this.at('llistxattr', path, (files) => files.xattrs(path, false));
   }
 
-  /** Opens a file of `sizeBytes` for as long as `use` runs. */
+  /** Opens a file of `sizeBytes` bytes, passes it to `use`, and closes it. Returns the result of `use`. */
   reading<T>(path: string, sizeBytes: number, use: (found: DataSource) => T): T {
     return this.at('open', path, (files) => {
       const file = files.open(path, O_RDONLY, 0);

@@ -1,6 +1,7 @@
 /**
  * `mergeTrees`: brings one fork's changes into another. It works in scratch forks, and the target changes in one
- * transaction at the end, or not at all. The next merge drops the scratch forks that a killed merge left.
+ * transaction at the end, or not at all. If a merge is killed, the next merge into the same fork drops the scratch
+ * forks that are left.
  */
 import { FsError, isDirectoryMode, isFsError } from '../base/index.ts';
 import {
@@ -23,29 +24,31 @@ export interface MergeOptions {
   readonly base?: string | undefined;
   /** The side that wins a conflict. With 'none', the default, any conflict prevents the merge. */
   readonly onConflict?: MergeResolution | undefined;
-  /** Keeps no snapshot of the target's former state. */
+  /** True: keeps no snapshot of the target's former state. */
   readonly discard?: boolean | undefined;
-  /** Makes a fork of the other tree, which another process may have mounted. Default: `engine.fork`. */
+  /**
+   * Its `fork` makes a fork of the other tree, even if another process has mounted that tree. Default: `engine.fork`.
+   */
   readonly trees?: { fork(source: string, name: string): Promise<unknown> } | undefined;
 }
 
 export interface MergeReport {
   readonly from: string;
   readonly into: string;
-  /** Paths taken from the other side, and merged from both. */
+  /** Number of paths taken from the other side; `merged` counts the paths whose content was merged from both sides. */
   readonly taken: number;
   readonly merged: number;
   readonly conflicts: readonly MergeConflict[];
   /** False when conflicts prevented the merge. */
   readonly isApplied: boolean;
-  /** The snapshot of the target's former state, to roll back to. */
+  /** Name of the snapshot with the target's former state, to roll back to; undefined if none was kept. */
   readonly keptAs: string | undefined;
 }
 
 /**
  * Brings the changes of `from` since the common state into the fork `into`. ENOENT; EROFS for a snapshot `into`; EBUSY
- * when `into` is open or mounted anywhere, or changes meanwhile; EINVAL when the two have nothing in common and no base
- * is named; ENOSPC, EIO. After an error `into` is as it was.
+ * when `into` is open or mounted anywhere, or changes meanwhile; EINVAL when the two have nothing in common and the
+ * caller names no base; ENOSPC, EIO. After an error `into` is as it was.
  */
 export async function mergeTrees(
   engine: StoreEngine,

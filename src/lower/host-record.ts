@@ -4,14 +4,14 @@ import { type InodeRecord, newInodeRecord } from '../meta/index.ts';
 import type { HostStat } from '../sys/index.ts';
 import type { HostFile } from './lower.ts';
 
-/** Fields of a record that stat(2) does not tell; those left out are 0 or empty. */
+/** Fields that `hostRecord` does not take from a stat(2); those left out become 0 or empty. */
 type OtherFields = Pick<InodeRecord, 'nlink'> &
   Partial<Pick<InodeRecord, 'size' | 'blocks' | 'extentLayer' | 'xattrLayer' | 'target'>> & {
     readonly parent?: Ino | 0;
   };
 
 export function hostRecord(stat: HostStat, others: OtherFields): InodeRecord {
-  // Without a birth time the change time stands in: the file is no younger than its last change.
+  // Without a birth time the change time stands in, since the file is no younger than its last change.
   const birth = stat.btime ?? stat.ctime;
   const { mode, uid, gid } = stat;
   const record = newInodeRecord({ mode, uid, gid, nlink: others.nlink }, stat.ctime);
@@ -31,7 +31,10 @@ export function hostRecord(stat: HostStat, others: OtherFields): InodeRecord {
   return record;
 }
 
-/** Whether the host wrote after a layer above last changed the inode. If not, the recorded times are valid. */
+/**
+ * Whether the host wrote, at the given mtime, after a layer above last changed the inode. If not, the recorded times
+ * are valid.
+ */
 export function isWrittenSince(
   seconds: number,
   nanoseconds: number,
@@ -40,7 +43,7 @@ export function isWrittenSince(
   return seconds > ctimeSeconds || (seconds === ctimeSeconds && nanoseconds > ctimeNanoseconds);
 }
 
-/** The times that a write(2) leaves. */
+/** The fields that a write(2) at this time changes. */
 export function written(seconds: number, nanoseconds: number): Partial<InodeRecord> {
   return {
     mtimeSeconds: seconds,
@@ -51,8 +54,8 @@ export function written(seconds: number, nanoseconds: number): Partial<InodeReco
 }
 
 /**
- * For a file of which layers above recorded only attributes: its record with the current size, space and times of its
- * bytes. Returns the same object if nothing changed.
+ * The record of a file whose attributes, but not bytes, are recorded in layers above, with the present size, space and
+ * times of its bytes. Returns the same object if nothing changed. `isOpen`: programs have the file open.
  */
 export function recordNow(record: InodeRecord, file: HostFile, isOpen = false): InodeRecord {
   let stat: HostStat;
@@ -60,8 +63,8 @@ export function recordNow(record: InodeRecord, file: HostFile, isOpen = false): 
     stat = file.stat();
   } catch (error) {
     if (!isFsError(error, 'ESTALE')) throw error;
-    // The attributes are the fork's own and still valid; a read will report that the bytes are gone. Open
-    // descriptors go on reading the old file.
+    // The attributes are the fork's own and still valid; a read will report that the bytes are gone. Programs that have
+    // the file open go on reading the old one.
     if (!isOpen) file.forget();
     return record;
   }

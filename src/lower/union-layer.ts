@@ -2,10 +2,11 @@
  * A union: several trees stacked into one computed layer, as the kernel's overlayfs shows its lower layers
  * (Documentation/filesystems/overlayfs.rst). docs/unions.md has the rules in words.
  *
- * A name is looked up in the components from the uppermost down. The first file found wins. Directories of one name are
- * one directory, down to the first component that has a file or a whiteout there, or an opaque directory. Whiteouts and
- * the marks of an overlay are not shown. A file that a component's own layers removed does not exist in the
- * component.
+ * A lookup asks the components from the uppermost down, and the first one that has the name decides. A whiteout hides
+ * the name in the components below. A file is shown as it is. A directory is merged with the directories of that name
+ * in the components below, down to the first component that has a file or a whiteout there, or up to and including an
+ * opaque directory. Whiteouts and the marks of an overlay are not shown. A file that a component's own layers removed
+ * does not exist in the component, and hides nothing below it.
  *
  * A directory's number and attributes are those of its uppermost part. `climb` finds the place of a directory from its
  * number alone, so the map of known directories may be cleared at any time.
@@ -42,7 +43,7 @@ const DIRECTORIES_MAX = 65_536;
 
 /** A directory of a component that is part of a directory of the union. */
 interface DirectoryPart extends UnionPart {
-  /** Empty files in the directory are whiteouts if they have the attribute `whiteout`. */
+  /** True: empty files in the directory are whiteouts if they have the attribute `whiteout`. */
   readonly hasMarkedWhiteouts: boolean;
 }
 
@@ -54,7 +55,10 @@ interface UnionDirectory {
   parts: readonly DirectoryPart[] | undefined;
 }
 
-/** What a component has under a name. `hidden`: a whiteout, or a path through something that is no directory. */
+/**
+ * The entry of a component for a name or path. `hidden`: a whiteout, or a path that leads through something other than
+ * a directory. Either hides the name in the components below.
+ */
 type Met =
   | { readonly is: 'hidden' }
   | { readonly is: 'file'; readonly dentry: DentryRecord }
@@ -110,7 +114,7 @@ export class UnionLayer implements DerivedLower {
       nlink: directory === undefined ? record.nlink : this.linksOf(directory),
       extentLayer: record.extentLayer === 0 ? 0 : this.id,
       xattrLayer: record.xattrLayer === 0 ? 0 : this.id,
-      // 0 for other files: a component knows the directory that last got a name of the file, but not where the union
+      // 0 for other files. A component knows the directory that last got a name of the file, but not where the union
       // shows that directory.
       parent: directory === undefined ? (0 as Ino) : (directory.place?.directory.ino ?? this.rootIno),
     };
@@ -136,8 +140,8 @@ export class UnionLayer implements DerivedLower {
 
   /**
    * Two, plus the number of subdirectories of each part. The count is never too small, so removing subdirectories never
-   * takes it below two. It is too large where two parts have a subdirectory of the same name: for an exact count, every
-   * stat would have to list the directory.
+   * takes it below two. The count is too large where two parts have a subdirectory of the same name, because an exact
+   * count would make every stat list the directory.
    */
   private linksOf(directory: UnionDirectory): number {
     let links = 2;
@@ -277,7 +281,7 @@ export class UnionLayer implements DerivedLower {
         break;
       }
       // A relative redirect is another name in the same directory.
-      if (redirect !== undefined) wanted = redirect as Name; // The kernel wrote a file name.
+      if (redirect !== undefined) wanted = redirect as Name; // The cast: the kernel wrote a file name.
     }
     return parts;
   }
@@ -293,7 +297,7 @@ export class UnionLayer implements DerivedLower {
       const { isOpaque, redirect } = met.marks;
       if (isOpaque) return;
       if (redirect?.startsWith('/') === true) names = namesOf(redirect);
-      else if (redirect !== undefined) names = [...names.slice(0, -1), redirect as Name]; // As in `merge`.
+      else if (redirect !== undefined) names = [...names.slice(0, -1), redirect as Name]; // The cast: as in `merge`.
     }
   }
 
@@ -323,12 +327,15 @@ export class UnionLayer implements DerivedLower {
       return known;
     const found = this.climb(part);
     if (found?.ino === ino) return found;
-    // A redirect may have moved the directory, so that its names do not lead to it.
+    // A redirect may have moved the directory, so that its names in the component do not lead to it in the union.
     this.walk();
     return this.directories.get(ino);
   }
 
-  /** The component's inode that a number stands for. Walks the whole union for a hashed number that is not known. */
+  /**
+   * The component and inode that a number stands for; undefined for an unknown number. Walks the whole union for a
+   * hashed number that is not known.
+   */
   private partBehind(ino: Ino): UnionPart | undefined {
     const known = this.numbers.partOf(ino);
     if (known !== undefined || !isDerived(ino)) return known;
@@ -336,7 +343,10 @@ export class UnionLayer implements DerivedLower {
     return this.numbers.partOf(ino);
   }
 
-  /** Visits every inode, so that hashed numbers and directories become known. Does so once; never in a live union. */
+  /**
+   * Visits every inode, so that hashed numbers and directories become known. Does so at most once, and never in a live
+   * union.
+   */
   private walk(): void {
     if (this.isWalked || this.isLive) return;
     this.isWalked = true;
@@ -421,7 +431,10 @@ export class UnionLayer implements DerivedLower {
     this.numbers.learn(ino, this.teach(origin));
   }
 
-  /** Gives the component the origin of its own number, without which the component could not find the inode. */
+  /**
+   * Decodes an origin and returns the part that it names. If the origin contains the component's own origin of the
+   * inode, hands that to the component, which could not find the inode otherwise. EIO if there is no such component.
+   */
   private teach(origin: Uint8Array): UnionPart {
     const { part, inner } = decodeUnionOrigin(origin);
     if (this.components[part.component] === undefined)
@@ -455,7 +468,7 @@ export class UnionLayer implements DerivedLower {
 }
 
 function namesOf(path: string): Name[] {
-  return path.split('/').filter((part) => part !== '') as Name[]; // Parts of a path.
+  return path.split('/').filter((part) => part !== '') as Name[]; // The cast: parts of a path are names.
 }
 
 function partOf(component: number, { dentry, marks }: Extract<Met, { is: 'directory' }>): DirectoryPart {

@@ -2,7 +2,8 @@
  * A memory map of a file: a run of address space stitched from pieces of blobs, so that its pages are the very
  * page-cache pages of the blobs. Rules (docs/memory-maps.md):
  *
- * - The pieces are MAP_PRIVATE and writable: a stray store makes a private copy of that page, in this view only.
+ * - The pieces are MAP_PRIVATE and writable, so a stray write to the memory makes a private copy of the page, which
+ *   only this view sees.
  * - The address range stays mapped while any ArrayBuffer over it lives. `close` overlays zeros; munmap happens when
  *   the last buffer has been collected.
  * - Beyond the end of the file a view shows zeros; it never grows past its reserved length.
@@ -13,7 +14,7 @@ import type { ExtentMap } from '../extent/index.ts';
 import type { System } from '../sys/index.ts';
 import type { MapBudget } from './budget.ts';
 
-/** One ArrayBuffer is 4 GiB at most: on Node 20 a larger one aborts the process. */
+/** Maximum bytes of one ArrayBuffer, below 4 GiB: Node 20 aborts the process over a larger one. */
 const BUFFER_BYTES_MAX = 4 * 1024 ** 3 - BLOCK_SIZE;
 
 /**
@@ -25,7 +26,7 @@ export class MappedRange {
   readonly reservedBytes: number;
   private readonly system: System;
   private readonly budget: MapBudget;
-  /** How many kernel mappings the range is made of, at most. */
+  /** Maximum number of kernel mappings that the range is made of. */
   pieceCount = 0;
   isClosed = false;
   /** How many ArrayBuffers over the range have not been collected. */
@@ -64,7 +65,7 @@ export class MappedRange {
     this.setPieces(1);
   }
 
-  /** Gives the addresses back: called when the last ArrayBuffer over the range has been collected. */
+  /** Gives the addresses back. Called when the last ArrayBuffer over the range has been collected. */
   unmap(): void {
     this.isClosed = true;
     this.system.unmap(this.address, this.reservedBytes);
@@ -95,8 +96,8 @@ export class View {
   readonly buffers: readonly ArrayBuffer[];
 
   /**
-   * `onUnmapped` runs on `close` and when the last buffer has been collected. It must not hold the View or a buffer, or
-   * that would never be collected.
+   * `onUnmapped` runs on `close` and when the last buffer has been collected. It must not refer to the View or a
+   * buffer: otherwise these would never be collected.
    */
   constructor(system: System, range: MappedRange, lengthBytes: number, onUnmapped: () => void) {
     this.range = range;
@@ -135,7 +136,7 @@ export class View {
     return this.range.address;
   }
 
-  /** How many kernel mappings the view is made of, at most. */
+  /** Maximum number of kernel mappings that the view is made of. */
   get pieceCount(): number {
     return this.range.pieceCount;
   }

@@ -17,9 +17,11 @@ import {
 import { startOwner } from './start.ts';
 import { fromWire } from './wire-error.ts';
 
-/** How long to wait for an answer. */
+/** Milliseconds to wait for an answer. */
 const ANSWER_MS = 60_000;
-/** How long to try to connect: an owner that ends keeps its lock for some time, and a new one needs time to start. */
+/**
+ * Milliseconds to try to connect: an owner that ends keeps its lock for some time, and a new one needs time to start.
+ */
 const START_MS = 20_000;
 const START_STEP_MS = 100;
 
@@ -57,7 +59,7 @@ export class OwnerClient {
         resolve();
       });
     });
-    // Only a waiting request keeps the process from ending.
+    // Only a waiting request or `untilEnded` keeps the process from ending.
     socket.unref();
   }
 
@@ -92,14 +94,14 @@ export class OwnerClient {
 
   /**
    * Like `connect`, but starts an owner if none runs. Also rejects with the error of an owner that could not start, and
-   * with ETIMEDOUT.
+   * with ETIMEDOUT if no owner answers in time.
    */
   static async connectOrStart(
     storeDirectory: string,
     options: OwnerClientOptions = {},
   ): Promise<OwnerClient> {
     const place = new OwnerPlace(storeDirectory);
-    // The owner has another working directory: it needs an absolute path.
+    // The owner has another working directory, so it needs an absolute path.
     const directory = realpathSync(storeDirectory);
     const until = performance.now() + START_MS;
     while (performance.now() < until) {
@@ -171,7 +173,7 @@ export class OwnerClient {
     for (const id of [...this.waiting.keys()]) this.take(id)?.reject(error);
   }
 
-  /** Ends the connection. The owner unmounts the mounts that only this connection holds. */
+  /** Ends the connection. The owner unmounts the mounts that only this connection holds, unless they are kept. */
   close(): void {
     this.end(new FsError('ECANCELED', { syscall: 'owner', note: 'the connection was closed' }));
     this.socket.destroy();

@@ -1,7 +1,7 @@
 /**
- * A directory that is held open and named by its descriptor. The owner names its store in this way: even if something
- * is mounted over the directory or one of its parents meanwhile, a path that starts with this name still leads into the
- * directory that was opened. Such a name is valid only in this process, so all output has the ordinary path instead.
+ * A directory that is held open and named by its descriptor. The owner names its store in this way. A path that starts
+ * with such a name leads into the directory that was opened, even if something is mounted over the directory or one of
+ * its parents later. The name is valid only in this process, so all output has the ordinary path instead.
  */
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { O_DIRECTORY, O_PATH } from '../sys/index.ts';
@@ -17,7 +17,7 @@ export class HeldDirectory {
   private readonly inText: RegExp;
   private readonly shownInJson: string;
 
-  /** ENOENT, ENOTDIR, EACCES. Without /proc, `path` is the ordinary path. */
+  /** Opens the directory. ENOENT, ENOTDIR, EACCES. Without /proc, `path` is the ordinary path. */
   constructor(directory: string) {
     this.shownPath = directory;
     this.fd = openSync(directory, O_PATH | O_DIRECTORY);

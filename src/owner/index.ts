@@ -3,8 +3,8 @@
  * it does not run, and asks it over a socket; `Owner` is the process's own side, and `main.ts` its program.
  *
  * Invariants: a store has one owner at most (a lock file decides); the owner never looks at a path that may lie on one
- * of its mounts; a mount that is held ends with the connections that hold it; no state of the filesystem lives here.
- * Neighbours: below, store (trees) and fuse (mounts); above, trees, library and cli.
+ * of its mounts; unless a mount is kept, it ends with the last connection that holds it; no state of the filesystem
+ * lives here. Neighbours: below, store (trees) and fuse (mounts); above, trees, library and cli.
  */
 export type { IoMode } from '../fuse/index.ts';
 export { OwnerClient, type OwnerClientOptions } from './client.ts';

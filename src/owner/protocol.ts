@@ -1,16 +1,20 @@
 /**
- * The protocol of the owner's socket: one JSON object a line. A request is `{ id, operation, parameters }`; its answer
- * `{ id, result }` or `{ id, error }`. Answers come in the order in which the work ends, not in the order of the
- * requests. `hello` comes first and names the version; it and `stop` keep their form in every version.
+ * The protocol of the owner's socket: one JSON object per line. A request is `{ id, operation, parameters }`; its
+ * answer is `{ id, result }` or `{ id, error }`. Answers come in the order in which the work ends, not in the order of
+ * the requests. A client first says `hello` with its version; before that the owner accepts only `status` and `stop`.
+ * The form of `hello` and `stop` is the same in every version.
  */
 import type { IoMode } from '../fuse/index.ts';
 import type { TreeInfo } from '../store/index.ts';
 import type { WireError } from './wire-error.ts';
 
 export const PROTOCOL_VERSION = 1;
-/** The owner refuses a longer request, and closes its connection: names and paths are far shorter. */
+/**
+ * Maximum bytes of a request. The owner refuses a longer one and closes the connection. Names and paths are far
+ * shorter.
+ */
 export const REQUEST_BYTES_MAX = 64 * 1024;
-/** The longest answer that a client reads: a list of some hundred thousand mounts. */
+/** Maximum bytes of an answer that a client reads: enough for a list of some hundred thousand mounts. */
 export const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
 export const IO_MODES: readonly IoMode[] = ['cached', 'shared', 'direct'];
@@ -21,20 +25,25 @@ export interface MountRecord {
   readonly fork: string;
   /** Absolute path of the mount point. */
   readonly directory: string;
-  /** `major:minor` of what is mounted, by which it is told from what others mount; absent where that is unknown. */
+  /**
+   * Device number (`major:minor`) of the mounted filesystem, which distinguishes it from other mounts. Absent where it
+   * is unknown.
+   */
   readonly device?: string | undefined;
   readonly io: IoMode;
-  /** When it was mounted, ISO 8601. */
+  /** Time of the mount, ISO 8601. */
   readonly since: string;
-  /** The process that serves the mount: the owner. */
+  /** Process id of the owner, which serves the mount. */
   readonly pid: number;
   /** The owner's mount namespace, as `mountNamespace` names it. */
   readonly mountNamespace: string;
-  /** Processes whose connection holds the mount. Unless `isKept`, the mount ends with the last of them. */
+  /**
+   * Ids of the processes whose connections hold the mount. Unless `isKept`, the mount ends with the last connection.
+   */
   readonly holders: readonly number[];
-  /** The mount stays until somebody unmounts it. */
+  /** True: the mount stays until somebody unmounts it. */
   readonly isKept: boolean;
-  /** The mount was unmounted lazily, and programs still use it. */
+  /** True: the mount was unmounted lazily, and programs still use it. */
   readonly isDetached: boolean;
   /** Process ids of those programs, as far as they are known. */
   readonly users: readonly number[];
@@ -50,41 +59,42 @@ export interface OwnerStatus {
   readonly since: string;
   readonly store: string;
   readonly mounts: number;
-  /** Connections of clients, without the one that asks. */
+  /** Number of client connections, without the one that asks. */
   readonly connections: number;
   readonly residentBytes: number;
-  /** The owner ends after this many milliseconds without a mount and a connection. */
+  /** Milliseconds after which an owner without mounts and connections ends. */
   readonly idleMs: number;
 }
 
 export interface MountParameters {
   readonly fork: string;
   /**
-   * The client checks it (`checkMountPoint`): the owner must not look at a path that may lie on one of its own mounts.
+   * Absolute path of the mount point. The client checks it (`checkMountPoint`), because the owner must not look at a
+   * path that may lie on one of its own mounts.
    */
   readonly directory: string;
   readonly io?: IoMode | undefined;
   readonly allowOther?: boolean | undefined;
-  /** Reads leave access times alone. */
+  /** True: reads leave access times alone. */
   readonly noAtime?: boolean | undefined;
-  /** The mount ends with the connection that asked for it. */
+  /** True: the connection that asks holds the mount, which ends with its last holder. False: the mount `isKept`. */
   readonly isHeld?: boolean | undefined;
 }
 
 export interface UnmountReport {
   readonly fork: string;
   readonly directory: string;
-  /** Programs still use the mount, in another mount namespace or since before a lazy unmount. */
+  /** True if programs still use the mount: in another mount namespace, or since before a lazy unmount. */
   readonly isStillUsed: boolean;
-  /** Their process ids, as far as they are known. */
+  /** Process ids of those programs, as far as they are known. */
   readonly users: readonly number[];
 }
 
 export interface CloneParameters {
-  /** Any tree of the store. Paths are byte strings. */
+  /** Name of any tree of the store. Both paths are byte strings. */
   readonly source: string;
   readonly sourcePath: string;
-  /** A tree that is mounted. */
+  /** Name of a mounted tree. */
   readonly target: string;
   readonly targetPath: string;
 }
@@ -99,17 +109,23 @@ export interface Operations {
   mount(parameters: MountParameters): MountRecord;
   /** Holds a tree's mount until the connection ends: the existing one, or a new one in a directory of the store. */
   hold(parameters: Pick<MountParameters, 'fork' | 'io' | 'noAtime'>): MountRecord;
-  /** Ends a hold. `report` is null if the tree stays mounted. */
+  /** Ends this connection's hold. `report` is null if the tree stays mounted. */
   release(parameters: { fork: string }): { report: UnmountReport | null };
   /** `target` is a mount point or the name of a tree. */
   unmount(parameters: { target: string; isLazy?: boolean | undefined }): UnmountReport;
   fork(parameters: { source: string; name: string }): TreeInfo;
   snapshot(parameters: { source: string; name: string }): TreeInfo;
-  /** A new file in a mounted tree that shares the blocks of a file of any tree. */
+  /** Makes a new file in a mounted tree. The file shares the blocks of a file of any tree. */
   clone(parameters: CloneParameters): object;
-  /** Checkpoints mounted forks, so that every process can read them from the tables. */
+  /**
+   * Checkpoints those of `forks` that are mounted, so that every process can read them from the tables. `settled` is
+   * the number of these forks.
+   */
   settle(parameters: { forks: readonly string[] }): { settled: number };
-  /** Freezes the layers that mounted forks write to, under fresh ones. No content changes. */
+  /**
+   * Freezes the layers that the mounted ones of `forks` write to, and puts a fresh layer on each. No content changes.
+   * `frozen` is the number of these forks.
+   */
   freeze(parameters: { forks: readonly string[] }): { frozen: number };
 }
 

@@ -49,7 +49,10 @@ export class ChainCache implements ExternalSource {
     return chain;
   }
 
-  /** Like `under`, for a tree that is about to be opened: also calls `HostLayer.confirm`. */
+  /**
+   * Like `under`, for a tree that is about to be opened. Also calls `HostLayer.confirm`, in case a host directory
+   * moved.
+   */
   opened(layer: LayerId | 0): Lower[] {
     const chain = this.under(layer);
     for (const lower of withComponents(chain)) if (lower instanceof HostLayer) lower.confirm();
@@ -72,7 +75,7 @@ export class ChainCache implements ExternalSource {
     return new StoredTree(this.stored(info.layer), info);
   }
 
-  /** The layers from `layer` down; a writable layer as the tables have it. A missing layer ends the chain. */
+  /** The layers from `layer` down; a writable layer as the tables have it. Empty if `layer` itself is missing. */
   private stored(layer: LayerId): Lower[] {
     const record = this.tables.layers.get(layer);
     if (record === undefined) return [];
@@ -80,7 +83,7 @@ export class ChainCache implements ExternalSource {
     return [new FrozenLayer(this.tables, layer, record), ...this.under(record.parent)];
   }
 
-  /** For `ExternalSource`: the host file as the tables have it. */
+  /** The recorded state of a host file, for `ExternalSource`. */
   externalState(blob: BlobId): ExternalState | undefined {
     return this.tables.externals.get(blob);
   }
@@ -135,7 +138,7 @@ export class ChainCache implements ExternalSource {
   private followOne(tree: Tree): void {
     const { stack } = tree;
     const info = this.tables.trees.get(tree.info.name);
-    // A tree that was dropped while open here keeps its layers: its lease holds them.
+    // A tree that was dropped while open here keeps its layers, since this process's lease protects them from gc.
     if (info?.id !== tree.info.id) return;
     tree.info = { ...tree.info, layer: info.layer };
     const { upper } = stack;
@@ -162,8 +165,8 @@ export class ChainCache implements ExternalSource {
   }
 
   /**
-   * The uppermost frozen layer of a tree whose layer is `layer`, 0 for none, and how many layers there are from it
-   * down.
+   * For a tree whose layer is `layer`. `top`: the uppermost frozen layer, 0 for none. `length`: the number of layers
+   * from `top` down.
    */
   private frozenTop(layer: LayerId): { readonly top: LayerId | 0; readonly length: number } {
     const record = this.tables.layers.get(layer);

@@ -34,7 +34,7 @@ import type { StoreParts } from './store-parts.ts';
 import { Tree, type TreeInfo } from './tree.ts';
 import { TreeRows } from './tree-rows.ts';
 
-/** The time between two commit marks: a power cut loses the changes of this time at most. */
+/** Milliseconds between two commit marks. A power cut loses the changes of this time at most. */
 const COMMIT_MARK_MS = 2_000;
 
 interface OpenedStore {
@@ -53,8 +53,8 @@ function isUnwritable(error: unknown): error is FsError {
 }
 
 /**
- * The error of every change to a store that is open for reading only. `cause` is the error of opening it for writing;
- * undefined if that was not asked for.
+ * The code and note of the error that every change gets in a store that is open for reading only. `cause` is the error
+ * with which opening the store for writing failed; undefined if the caller asked for reading only.
  */
 function readOnlyBecause(cause: FsError | undefined): Pick<PlainFsError, 'code' | 'note'> {
   if (cause === undefined) return { code: 'EROFS', note: 'the store was opened for reading only' };
@@ -97,7 +97,7 @@ export class StoreEngine implements StoreParts {
     this.stacks = new Stacks(this, options.cache ?? PROCESS_TREE_CACHE);
     this.flattener = new Flattener(this, chainLayersMax, () => this.openTrees.followChains());
     reserve.keep();
-    // Infinity means no commit marks: a timer cannot wait for ever.
+    // An infinite `commitMarkMs` means no commit marks. No timer can wait that long, so there is none.
     if (Number.isFinite(commitMarkMs) && !this.isReadOnly)
       this.timer = setInterval(() => this.openTrees.keepUp(), commitMarkMs).unref();
   }
@@ -128,7 +128,7 @@ export class StoreEngine implements StoreParts {
 
   private static openToWrite(layout: StoreLayout, system: System, options: StoreOptions): StoreEngine {
     const reserve = new Reserve(system, layout.reservePath);
-    // The lease comes first: if the store cannot be written, that fails, and LMDB never tries to open the store.
+    // Take the lease first: in a store that cannot be written this fails, and so LMDB never tries to open the store.
     const lease = reserve.during(() => Lease.take(system, layout.runDirectory));
     try {
       const tables = reserve.during(() => MetaTables.open(layout.metaDirectory, system, options));
@@ -174,11 +174,11 @@ export class StoreEngine implements StoreParts {
     await this.tables.close();
     this.privateCopy?.remove();
     this.reserve.keep();
-    // The first failure says what is wrong. All trees are closed, and their journals have what they acknowledged.
+    // Throw only the first failure. All trees are closed nevertheless, and the journals have every acknowledged change.
     if (failures.length > 0) throw failures[0];
   }
 
-  /** This process cannot change anything in the store. */
+  /** True if this process cannot change anything in the store. */
   get isReadOnly(): boolean {
     return this.privateCopy !== undefined;
   }
@@ -226,7 +226,7 @@ export class StoreEngine implements StoreParts {
   /**
    * Opens a tree: a fork to read and write, a snapshot to read. First replays the journal that a dead owner left. With
    * `isPatient`, waits a little for a living owner to close the fork. ENOENT; EBUSY when the fork is open already, here
-   * or in another process (the message names it).
+   * or in another process (the message names the process).
    */
   openTree(name: string, isPatient = true): Tree {
     this.requireOpen('open');
@@ -238,7 +238,7 @@ export class StoreEngine implements StoreParts {
       try {
         return this.reserve.during(() => this.openLeased(() => this.info(name), isPatient));
       } catch (error) {
-        // Meanwhile an owner froze the tree, which gave it another layer: try again.
+        // An owner froze the tree after its row was read, so the tree now has another layer: try again.
         if (!isFsError(error, 'EAGAIN')) throw error;
       }
     }
@@ -249,7 +249,7 @@ export class StoreEngine implements StoreParts {
     return this.openLeased(() => state, false);
   }
 
-  /** Takes the lease before any row is read, and so before `find` is called. */
+  /** Opens the tree that `find` returns. Takes the lease first, before `find` and all that follows read any row. */
   private openLeased(find: () => TreeInfo, isPatient: boolean): Tree {
     const tree = this.openTrees.open((onClosed) => {
       const info = find();
@@ -278,8 +278,9 @@ export class StoreEngine implements StoreParts {
   // Forks and snapshots.
 
   /**
-   * Makes a writable fork of a snapshot or of a fork, and opens it. O(1) from a clean source. EINVAL (name), EEXIST,
-   * ENOENT (source), EBUSY (the source is a fork that another process owns).
+   * Makes a writable fork of a snapshot or of a fork, and opens it. Takes constant time, plus the time to store changes
+   * that so far only the source's journal has. EINVAL (name), EEXIST, ENOENT (source), EBUSY (the source is a fork that
+   * another process owns).
    */
   fork(source: string, name: string): Tree {
     return this.makeFork(name, () => {
@@ -302,9 +303,9 @@ export class StoreEngine implements StoreParts {
   }
 
   /**
-   * Makes a writable tree over several lowers, uppermost first, merged as in docs/unions.md: trees by name, and
-   * directories of the host by path. Freezes forks among them. EINVAL (name, a lower named twice, more than 500),
-   * EEXIST, ENOENT, EBUSY; for directories also the errors of `forkHost`.
+   * Makes a writable tree over several lowers, merged as in docs/unions.md. `lowers` has them uppermost first: trees by
+   * name, and directories of the host by path. Freezes forks among them. EINVAL (name, a lower named twice, more than
+   * 500), EEXIST, ENOENT, EBUSY; for directories also the errors of `forkHost`.
    */
   forkUnion(lowers: readonly string[], name: string, isPinned = false): Tree {
     const { rows } = this;
@@ -323,7 +324,10 @@ export class StoreEngine implements StoreParts {
     });
   }
 
-  /** Calls `prepare` once the name is known to be free. The function that it returns runs in the transaction. */
+  /**
+   * Makes a fork and opens it. Calls `prepare` once the name is known to be free, and the function that `prepare`
+   * returns in the transaction.
+   */
   private makeFork(name: string, prepare: () => () => void): Tree {
     checkTreeName(name, 'fork');
     this.requireOpen('fork');
@@ -337,7 +341,10 @@ export class StoreEngine implements StoreParts {
     return this.openTree(name);
   }
 
-  /** The info of a tree on which a new layer will stand. Freezes a fork first. */
+  /**
+   * The info of a tree on which a new layer will stand, as it was before this call froze the tree's upper layer (for a
+   * fork). `rows.frozenTop` then finds the frozen layer.
+   */
   private frozenInfo(name: string, operation: string): TreeInfo {
     const info = this.info(name, operation);
     if (info.kind === 'fork') this.withFork(name, (tree) => this.freeze(tree));
@@ -400,7 +407,7 @@ export class StoreEngine implements StoreParts {
     const below = over === undefined ? undefined : this.frozenInfo(over, 'import');
     const base = below && this.chains.storedTree({ ...below, layer: this.rows.frozenTop(below, 'import') });
     if (base?.live !== undefined) {
-      // A layer over a directory of the host would not stay as it is: the directory may change.
+      // A directory of the host may change, so a layer over it would not stay as it is.
       const note = 'it stands on a directory of the host, which may change: import that first';
       throw new FsError('EINVAL', { syscall: 'import', path: base.info.name, note });
     }

@@ -7,9 +7,9 @@
  * then freezes the layer and writes the snapshot in one transaction. After a crash gc finds a 'building' layer whose
  * lock nobody holds, and removes it with its rows and blobs.
  *
- * By means of the content table identical content is stored once, also across imports. A row there is used only if its
- * blob is sealed or belongs to this builder. Gc drops no content while a living builder exists, and removes content
- * rows before it drops their blocks.
+ * The content table has the place of each stored content, so that the builder stores identical content once, also
+ * across imports. The builder uses a row there only if the row's blob is sealed or its own. Gc drops no content while a
+ * living builder exists, and removes content rows before it drops their blocks.
  *
  * Neighbours: `transfer` reads the host and computes the hashes; this file knows nothing of the host.
  */
@@ -47,12 +47,12 @@ import type { TreeRows } from './tree-rows.ts';
 
 export { type ContentPlace, OwnBlob };
 
-/** A packed blob is closed, and the next begun, when it has reached this size. */
+/** The builder closes a packed blob, and begins the next, before the blob would become larger than this. */
 const PACKED_BYTES_MAX = 64 * 1024 * 1024;
 const INODE_RANGE = 4096;
 const ROWS_AT_ONCE = 2048;
 const BLOB_RANGE_MAX = 64;
-/** Limits of blobs that wait to be sealed: each holds an open descriptor, and eight bytes of memory for each block. */
+/** Limits of the blobs that wait to be sealed, since each holds an open descriptor, and 8 bytes of memory per block. */
 const UNSEALED_MAX = 64;
 const UNSEALED_BYTES_MAX = 8 * 1024 ** 3;
 
@@ -90,7 +90,7 @@ export class LayerBuilder {
   /** Blobs whose files may exist, including aborted ones. */
   private readonly begunBlobs = new Set<BlobId>();
   private readonly openBlobs = new Set<OwnBlob>();
-  /** Those of `openBlobs` that are complete. */
+  /** Those of `openBlobs` that are complete and wait to be sealed. */
   private readonly unsealed = new Set<OwnBlob>();
   private readonly queuedContent: ContentQueue;
   private packed: BlobWriter | undefined;
@@ -165,7 +165,8 @@ export class LayerBuilder {
 
   putInode(ino: Ino, record: InodeRecord): void {
     this.queue.add(() => this.tables.inodes.put(this.layer, ino, record), record.target.length);
-    // A number of the union at the base means nothing without the union, so a row keeps the inode that it stands for.
+    // An inode number that a union gave out means nothing without the union. So a row of `origins` keeps the
+    // component's inode that the number stands for.
     const derived = this.base?.derived;
     const origin = derived?.mayHave(ino) === true ? derived.origin(ino) : undefined;
     if (derived !== undefined && origin !== undefined)
@@ -233,11 +234,14 @@ export class LayerBuilder {
     if (stored === undefined) return undefined;
     const isTrusted =
       this.ownBlobs.has(stored.blob) || this.tables.blobs.get(stored.blob)?.state === 'sealed';
-    // The row has the block at which the content starts.
+    // The cast: the row has the block at which the content starts.
     return isTrusted ? { blob: stored.blob, physical: stored.physical as BlockIndex } : undefined;
   }
 
-  /** Reads a piece of the content at `place`. EIO, a DamagedBlobError, where it does not match its checksum. */
+  /**
+   * Reads `length` bytes, from `position` in the content at `place` on. DamagedBlobError (EIO) if these bytes do not
+   * match their checksums.
+   */
   readContent(place: ContentPlace, position: number, target: Uint8Array, length: number): void {
     this.blobs.read(place.blob, place.physical * BLOCK_SIZE + position, target, 0, length);
   }
@@ -284,7 +288,10 @@ export class LayerBuilder {
     return own;
   }
 
-  /** Enough blobs wait to be sealed for `sealOwn` to be worth its time. */
+  /**
+   * True when the blobs that wait to be sealed have reached a limit, by number or by bytes: the caller should call
+   * `sealOwn`.
+   */
   get isSealingDue(): boolean {
     if (this.unsealed.size >= UNSEALED_MAX) return true;
     let bytes = 0;
@@ -298,7 +305,10 @@ export class LayerBuilder {
     while (this.queuedContent.drain(ROWS_AT_ONCE)) await yieldToEventLoop();
   }
 
-  /** Seals the blobs of large files that are complete. `finish` seals the rest, but waits for the disk. */
+  /**
+   * Seals the blobs of large files that are complete. `finish` also seals those that are left, but blocks this thread
+   * until the disk has their data.
+   */
   async sealOwn(): Promise<void> {
     const batch = [...this.unsealed];
     this.unsealed.clear();
@@ -314,7 +324,10 @@ export class LayerBuilder {
     }
   }
 
-  /** A blob's row is durable before its file exists, so that gc finds every file after a crash. */
+  /**
+   * Returns the id of a new blob. The blob's row is durable before its file exists, so that gc finds every file after a
+   * crash.
+   */
   private newBlob(): BlobId {
     if (this.blobNext >= this.blobEnd) this.reserveBlobs();
     const id = this.blobNext++ as BlobId;
@@ -323,7 +336,10 @@ export class LayerBuilder {
     return id;
   }
 
-  /** Writes rows for several blobs, twice as many each time: a durable transaction takes as long as a small file. */
+  /**
+   * Writes rows for several blobs, twice as many each time, because a durable transaction takes as long as storing a
+   * small file.
+   */
   private reserveBlobs(): void {
     const count = this.blobsReserved;
     this.blobsReserved = Math.min(2 * count, BLOB_RANGE_MAX);
@@ -365,8 +381,8 @@ export class LayerBuilder {
   // The end.
 
   /**
-   * Freezes the layer and writes the snapshot; `imported` is the directory that it was imported from. EEXIST if the
-   * name was taken meanwhile; then call `abort`.
+   * Freezes the layer and writes the snapshot; `imported` identifies the host directory that was imported. EEXIST if
+   * the name was taken meanwhile; then call `abort`.
    */
   finish(imported?: HostIdentity): TreeRecord {
     assert(!this.isDone, 'a layer is finished once');
@@ -426,7 +442,7 @@ export class LayerBuilder {
         this.tables.layers.remove(this.layer);
       });
     } finally {
-      // If that failed, the layer is still 'building'. Without its lock gc removes it.
+      // If the removal failed, the layer is still 'building', and gc removes it once its lock is free.
       this.lock.release();
     }
   }

@@ -51,8 +51,9 @@ export class Stacks {
   }
 
   /**
-   * The stack of a tree. Takes over its writable layer and recovers it; a tree whose layer is frozen can only be read.
-   * EBUSY: see `takeUpper`; EAGAIN when the last owner froze or dropped the layer before this process had its lock.
+   * Returns the stack of a tree. Takes over the tree's writable layer and recovers it; if the layer is frozen, the
+   * stack can only be read. EBUSY: see `takeUpper`; EAGAIN when the last owner froze or dropped the layer before this
+   * process had the lock on its journal.
    */
   open(info: TreeInfo, isPatient: boolean, keeper: StackKeeper): LayerStack {
     const { stackParts: parts } = this;
@@ -103,8 +104,8 @@ export class Stacks {
 
   /**
    * Takes over a fork's writable layer. EBUSY, with the fork's name and the owner's process id, when another owner
-   * keeps it. With `isPatient`, waits a little for the owner to go: gc in another process takes a fork for a moment
-   * when its journal has records.
+   * keeps it. With `isPatient`, waits a little for the owner to go, since gc in another process takes a fork for a
+   * moment when the fork's journal has records.
    */
   private takeUpper(
     { name, layer }: TreeInfo,
@@ -122,7 +123,7 @@ export class Stacks {
 
   /**
    * Freezes the upper layer of an open fork and puts a new one over it. `inTransaction` runs in the same transaction.
-   * False when the fork has nothing to freeze: then only `inTransaction` runs.
+   * Returns true if it froze the layer; false when the fork has nothing to freeze: then only `inTransaction` runs.
    */
   freeze(tree: Tree, inTransaction?: () => void): boolean {
     const { tables, rows, chains, sealer } = this.parts;
@@ -145,9 +146,9 @@ export class Stacks {
   }
 
   /**
-   * Stores a fork and freezes its layer in the last transaction. Returns the new layer over it. This layer is locked
-   * before anyone can see it: otherwise another process, say gc looking for dead owners, could take it over first. When
-   * anything fails, the tree is as it was.
+   * Stores a fork and freezes its layer in the last transaction. Returns the new layer over it, which is locked before
+   * anyone can see it. Otherwise another process, say gc looking for dead owners, could take over the new layer first.
+   * When anything fails, the tree is as it was.
    */
   private store(tree: Tree, inTransaction: (() => void) | undefined): UpperLayer {
     let next: UpperLayer | undefined;
@@ -175,7 +176,7 @@ export class Stacks {
     }
   }
 
-  /** Removes a fork with its layer. EBUSY while anybody has it open. */
+  /** Removes a fork with its layer. EBUSY while anybody has the fork open. */
   drop(info: TreeInfo): void {
     const { name } = info;
     const { tables, rows } = this.parts;
@@ -183,7 +184,7 @@ export class Stacks {
     const upper = this.takeUpper(info, rows.layer(info.layer), 'drop', true);
     try {
       tables.transaction(() => {
-        // Before this lock, another process may have dropped the fork and given its name to a new one.
+        // Before this process had the lock, another one may have dropped the fork and given its name to a new fork.
         if (tables.trees.get(name)?.layer !== info.layer) {
           throw new FsError('EBUSY', { syscall: 'drop', path: name, note: 'another process is changing it' });
         }

@@ -1,6 +1,6 @@
 /**
- * States of trees: what two trees have in common, forks of a state, and forks that become another tree. Each change is
- * one transaction, so that a fork always has either the old state or the new one.
+ * Operations on states of trees: finds the state that two trees have in common, forks a state, and gives a fork another
+ * state. Each change is one transaction, so that a fork always has either the old state or the new one.
  */
 import { FsError, type LayerId } from '../base/index.ts';
 import type { StoreEngine } from './engine.ts';
@@ -10,7 +10,7 @@ import { retire } from './stacks.ts';
 import { commonLayer, type StoredTree, type TreeState } from './stored-tree.ts';
 import type { Tree, TreeInfo } from './tree.ts';
 
-/** Forks that another process owns and has just stored for this one: the tables have all their changes. */
+/** Names of forks that another process owns and has just stored for this one, so the tables have all their changes. */
 export type SettledElsewhere = ReadonlySet<string>;
 
 /**
@@ -37,7 +37,7 @@ export function commonState(a: StoredTree, b: StoredTree): TreeInfo | undefined 
   return layer === undefined ? undefined : { ...a.info, kind: 'snapshot', layer, name: 'common:base' };
 }
 
-/** The host directory or union under a fork, as it is now; undefined for another fork. */
+/** The state of the host directory or union under a fork, as it is now; undefined for every other tree. */
 export function hostState(engine: StoreEngine, name: string): TreeInfo | undefined {
   const info = engine.info(name);
   // The name of a tree contains neither '/' nor ':'.
@@ -81,11 +81,11 @@ export function forkOver(
 }
 
 export interface ReplaceOptions {
-  /** Keep the fork's present state as a snapshot of this name. */
+  /** Name of a snapshot to make of the fork's present state. */
   readonly keepAs?: string | undefined;
   /** Open forks that are dropped in the same transaction. */
   readonly drops?: readonly Tree[];
-  /** The layer that the fork had when the caller looked at it: EBUSY if the fork was written to since. */
+  /** The layer that the fork had when the caller looked at it. EBUSY if the fork was written to since. */
   readonly unchangedSince?: LayerId;
 }
 
@@ -150,7 +150,10 @@ function requireUnchanged({ info, stack }: Tree, layer: LayerId): void {
   throw new FsError('EBUSY', { syscall: 'rollback', path: info.name, note });
 }
 
-/** Renames a snapshot to `to`, in place of a tree of that name, and drops others in the same transaction. ENOENT. */
+/**
+ * Renames the snapshot `from` to `to`, in place of any tree of that name, and drops the trees `drops`, all in one
+ * transaction. ENOENT.
+ */
 export function renameSnapshot(
   engine: StoreEngine,
   from: string,

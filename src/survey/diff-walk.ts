@@ -17,7 +17,10 @@ export function compareByName(blobs: BlobSpace, before: StoredTree, after: Store
     [after, new Set()],
   ]);
 
-  /** EIO for a directory that is met twice, as in no sound tree: there might be no end. */
+  /**
+   * Notes that the walk enters a directory. EIO if it entered the directory before: then the tree is damaged, and the
+   * walk might never end.
+   */
   const enter = (tree: StoredTree, directory: Ino): void => {
     if (seen.get(tree)!.has(directory)) {
       const note = `directory ${directory} is damaged: it has two names; run fsck`;
@@ -26,7 +29,7 @@ export function compareByName(blobs: BlobSpace, before: StoredTree, after: Store
     seen.get(tree)!.add(directory);
   };
 
-  /** Compares two inodes of one kind at a path. */
+  /** Compares two inodes of one kind at a path; for directories, also everything under them. */
   const compare = (path: string, old: Ino, now: Ino, kind: number): void => {
     const parts = inodes.parts(old, now, kind);
     if (parts.length > 0) {

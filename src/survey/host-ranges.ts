@@ -1,4 +1,7 @@
-/** For forks of a directory: finds ranges that still lie in files of the host, and the recorded origins of files. */
+/**
+ * For a fork of a host directory: copies ranges that still lie in files of the host, and finds recorded origins of
+ * files.
+ */
 import { type Ino, isFsError, type LayerId } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
 import { copyUp, type LayerStack } from '../layer/index.ts';
@@ -6,7 +9,7 @@ import { decodeHostOrigin, entryIno, type HostOrigin, isDerived, NO_ENTRY } from
 import type { StoredTree, StoreEngine } from '../store/index.ts';
 import { TreePaths } from './tree-paths.ts';
 
-/** The files of a tree over the host layer `host` with ranges in files of the host. */
+/** The files of a tree, which stands on the host layer `host`, that have ranges in files of the host. */
 function* filesOnHost(tree: StoredTree, host: LayerId): Generator<Ino> {
   for (const ino of new Set(tree.inosAbove(host))) {
     const record = tree.record(ino);
@@ -16,9 +19,10 @@ function* filesOnHost(tree: StoredTree, host: LayerId): Generator<Ino> {
 }
 
 /**
- * Before a fork is committed to its directory: copies into the fork the bytes that it still takes from files there, in
- * changed files and in everything renamed. Then the fork loses nothing that the commit replaces or removes. ESTALE if
- * the host has changed a renamed file; ENOSPC; EBUSY while the fork is open elsewhere.
+ * Copies into the fork the bytes that it still takes from files of its host directory, for changed files and for
+ * everything renamed. Call this before a commit to that directory: the fork then loses nothing when the commit replaces
+ * or removes those files. ESTALE if the host has changed a renamed file; ENOSPC; EBUSY while the fork is open
+ * elsewhere.
  */
 export function settleOnHost(engine: StoreEngine, fork: string, host: LayerId): void {
   const tree = engine.openTree(fork);

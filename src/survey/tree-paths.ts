@@ -1,7 +1,7 @@
 /**
  * The paths of inodes in a stored tree. A directory's record names its parent. Any other record names only the
- * directory that last got a name of the inode. That directory is searched first. If it has fewer names of the inode
- * than the link count says (hard links), one walk of the tree finds all missing names.
+ * directory that last got a name of the inode, so `of` searches that directory first. If that directory has fewer names
+ * of the inode than the link count says (hard links), one walk of the tree finds all missing names.
  */
 import { DT_DIR, FsError, type Ino, kindOfMode, type Name } from '../base/index.ts';
 import { isDerived } from '../lower/index.ts';
@@ -18,7 +18,7 @@ export class TreePaths {
   /** For each directory that was searched: its names by inode. */
   private readonly namesIn = new Map<Ino, ReadonlyMap<Ino, readonly Name[]>>();
   private readonly directories = new Map<Ino, string>();
-  /** Directories whose paths are being looked up: shows a cycle of parents in a damaged tree. */
+  /** Directories whose paths are being looked up, to detect a cycle of parents in a damaged tree. */
   private readonly underWay = new Set<Ino>();
 
   constructor(tree: StoredTree) {

@@ -9,8 +9,8 @@ const STEP_BYTES = 4096;
 type Needed = Pick<System, 'pread' | 'pwrite' | 'fileSize'>;
 
 /**
- * Allocates space for every byte of the range and keeps the file's content. Writes zeros after the end of the file;
- * inside the file, over blocks of 4 KiB that read as zeros, since those may be holes. The file must have no other
+ * Allocates space for every byte of the range and keeps the file's content. After the end of the file, writes zeros.
+ * Inside the file, overwrites blocks of 4 KiB that read as zeros, since those may be holes. The file must have no other
  * writer meanwhile. If a write fails (ENOSPC), the file gets its old size back.
  */
 export function allocateByWriting(files: Needed, fd: number, position: number, length: number): void {

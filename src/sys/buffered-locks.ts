@@ -1,7 +1,7 @@
 /**
- * Locks of open files without flock(2): a set of the files that this thread has locked, and a lock file beside each of
- * them (`lock-file.ts`). The name of the lock file comes from the path that a file was opened by, so `open` and `close`
- * are wrapped here to keep that path.
+ * Locks of open files without flock(2). A set has the files that this thread has locked, and beside each of them lies a
+ * lock file (`lock-file.ts`). The name of a lock file comes from the path that the file was opened by, so `open` and
+ * `close` are wrapped here to keep that path.
  */
 import { existsSync, fstatSync } from 'node:fs';
 import { assert, sleepBlocking } from '../base/index.ts';
@@ -17,7 +17,9 @@ interface Held {
 
 /** Milliseconds between two checks whether a lock file is still there. */
 const LOOK_EVERY_MS = 0.1;
-/** Checks before `tryLock` asks again whether the lock's process lives, which takes as long as all these checks. */
+/**
+ * Checks before `tryLock` asks again whether the process with the lock lives, which takes as long as all these checks.
+ */
 const LOOKS_MAX = 100;
 
 /** The files that this thread has locked. */

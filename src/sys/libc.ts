@@ -32,7 +32,7 @@ export interface Libc {
   ioctlNumber(fd: number, request: number, argument: number): number;
   /** ioctl(2) with a structure as its argument. */
   ioctlStructure(fd: number, request: number, argument: Scratch): number;
-  /** Returns the error number itself. */
+  /** Returns 0 or the error number. */
   posix_fadvise(fd: number, position: number, length: number, advice: number): number;
   sync_file_range(fd: number, position: number, length: number, flags: number): number;
   statx(directory: number, path: Scratch, flags: number, mask: number, target: Scratch): number;
@@ -75,7 +75,7 @@ export interface Libc {
   epoll_ctl(epoll: number, operation: number, fd: number, event: Scratch): number;
   epoll_wait(epoll: number, events: Scratch, countMax: number, timeoutMs: number): number;
   sched_yield(): number;
-  /** glibc only. */
+  /** Undefined where libc is not glibc. */
   readonly malloc_trim: ((padBytes: number) => number) | undefined;
   socketpair(domain: number, type: number, protocol: number, target: Scratch): number;
   recvmsg(fd: number, message: Scratch, flags: number): number;
@@ -126,8 +126,9 @@ export interface Libc {
   readonly numbers: CallNumbers;
 }
 
-/** The little-endian 64-bit architectures that share the numbers of asm-generic/{fcntl,ioctl,mman}.h. */
+/** The system call numbers of asm-generic/unistd.h. */
 const GENERIC: CallNumbers = { getdents64: 61, mknodat: 33, openat2: 437, fchmodat2: 452 };
+/** 64-bit and little-endian architectures, which share the numbers of asm-generic/{fcntl,ioctl,mman}.h. */
 const ARCHITECTURES: Readonly<Record<string, CallNumbers>> = {
   x64: { getdents64: 217, mknodat: 259, openat2: 437, fchmodat2: 452 },
   arm64: GENERIC,
@@ -135,7 +136,7 @@ const ARCHITECTURES: Readonly<Record<string, CallNumbers>> = {
   loong64: GENERIC,
 };
 
-/** glibc, then the names of musl. */
+/** File names of libc: that of glibc, then those of musl. */
 const LIBRARY_NAMES = [
   'libc.so.6',
   'libc.musl-x86_64.so.1',
@@ -157,7 +158,7 @@ function tryLoad(): Libc | Error {
   if (process.platform !== 'linux' || numbers === undefined)
     return new Error(`system calls are not declared for ${process.platform}/${process.arch}`);
   try {
-    // Not imported: this module must load also where koffi has no binary for the machine.
+    // Loaded here instead of imported, because this module must load also where koffi has no binary for the machine.
     const koffi: Koffi = createRequire(import.meta.url)('koffi');
     return declare(koffi, openLibrary(koffi), numbers);
   } catch (error) {

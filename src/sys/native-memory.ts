@@ -14,14 +14,14 @@ const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 const MAP_NORESERVE = 0x4000;
 
-/** Node 20 aborts the process over a longer ArrayBuffer. */
+/** Maximum bytes of an ArrayBuffer: Node 20 aborts the process over a longer one. */
 const BUFFER_BYTES_MAX = 2 ** 32;
 
 /**
- * A transferred buffer would outlive the buffer that finalizers watch, and its memory would be gone. Node-API marks
- * external buffers so that postMessage and structuredClone refuse or copy them (checked by a test). The method
- * `transfer` of ES2024 needs a refusal of its own: with `markAsUntransferable` Node 24 aborts at exit, when it detaches
- * every external buffer.
+ * Finalizers watch only the buffer that was first made. A transferred buffer would outlive it, and lose its memory
+ * while in use. Node-API marks external buffers so that postMessage and structuredClone refuse or copy them (checked by
+ * a test). The method `transfer` of ES2024 needs a refusal of its own, because with `markAsUntransferable` Node 24
+ * aborts at exit, when it detaches every external buffer.
  */
 const UNTRANSFERABLE: PropertyDescriptorMap = {
   transfer: { value: refuseTransfer },
@@ -32,7 +32,7 @@ function refuseTransfer(): never {
   throw new TypeError('Cannot transfer a buffer over mapped memory: it stays with its mapping');
 }
 
-/** Needs pages of 4,096 bytes: where the machine has larger ones, use `withoutMemory`. */
+/** The memory calls. They need pages of 4,096 bytes: where the machine has larger ones, use `withoutMemory`. */
 export function nativeMemory(libc: Libc) {
   function map(
     at: number,

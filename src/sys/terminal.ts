@@ -6,10 +6,10 @@ const SIG_DFL = 0;
 const SIG_IGN = 1;
 
 /**
- * A shell that has job control takes the terminal for itself and gives it back when it ends, tcsetpgrp(3). From within
- * a PID namespace it cannot, because it does not see the process group that had the terminal. Call the returned
- * function when the shell has ended: if the group that has the terminal by then is gone, it gives the terminal back to
- * the group that had it at the start.
+ * A shell that has job control takes the terminal for itself and gives it back when it ends, tcsetpgrp(3). A shell in a
+ * PID namespace cannot give it back, because the shell does not see the process group that had the terminal. Call the
+ * returned function when the shell has ended. If the group that has the terminal is gone by then, the function gives
+ * the terminal to the group that had it at the start.
  */
 export function rememberTerminal(fd: number): () => void {
   const libc = loadLibc();

@@ -29,7 +29,7 @@ export class ByteStream {
     this.chunks = chunks;
   }
 
-  /** EINVAL for a compression that is not supported; errors of the host. */
+  /** Opens an archive. EINVAL for a compression that is not supported; errors of the host. */
   static async open(path: string): Promise<ByteStream> {
     const plain = new ByteStream(
       path,

@@ -23,7 +23,7 @@ export type ImportNote = Note<ImportNoteKind>;
 export interface ImportReport extends Counts {
   /** The snapshot that was made. */
   readonly name: string;
-  /** The host directory or archive, absolute. */
+  /** Absolute path of the host directory or archive. */
   readonly source: string;
   /** Bytes written to new blobs. */
   readonly storedBytes: number;

@@ -15,9 +15,9 @@ import { type ImportOptions, TreeImport } from './tree-import.ts';
 /**
  * Imports a host directory, or a tar archive (plain or gzip), as a snapshot called `options.name`: files, directories,
  * symlinks, hard links, extended attributes, modes, owners and times to the nanosecond; from a directory also holes.
- * Identical contents are stored once, and so are the blocks that a changed file has in common with its earlier version:
- * in `options.against`, or else in the latest snapshot of the same directory. Mount points inside are followed; the
- * store's own directory is left out.
+ * Stores identical contents once, and also the blocks that a changed file has in common with its earlier version. That
+ * version is the file in `options.against`, or else in the latest snapshot of the same directory. Follows mount points
+ * inside; leaves out the store's own directory.
  *
  * With `whiteouts` the tree is a layer: whiteouts and opaque directories are stored in the form of overlayfs, so that
  * the tree can be a lower of a union. With `over` an archive is unpacked over that tree, and its whiteouts remove
@@ -97,7 +97,8 @@ async function importArchive(
   const bytes = await ByteStream.open(source);
   try {
     const builder = target.buildLayer(name, over ?? source, over);
-    // An archive that is unpacked over a tree is a layer of an image; any other archive may be anything.
+    // An archive that is unpacked over a tree is a layer of an image. In any other archive, names like `.wh.x` are
+    // ordinary files by default.
     const form = whiteouts ?? (over === undefined ? 'none' : 'oci');
     const run = new ArchiveImport(target.system, builder, bytes, { ...options, whiteouts: form });
     try {
@@ -114,7 +115,8 @@ async function importArchive(
 }
 
 /**
- * On a full or failing disk even `abort` may fail: gc then removes the rest, and the caller reports the first error.
+ * Removes what the import has stored. On a full or failing disk even that may fail; then gc removes the rest, and the
+ * caller reports the first error.
  */
 function giveUp(builder: LayerBuilder): void {
   try {

@@ -10,7 +10,7 @@ export class Pacing {
   private lastTurn = performance.now();
   private lastTold = 0;
 
-  /** `tell` is called some ten times a second. */
+  /** `turn` calls `tell` ten times a second at most. */
   constructor(tell: () => void) {
     this.tell = tell;
   }

@@ -1,6 +1,6 @@
 /**
  * Marking: finds the layers that trees stand on, and the blocks that the extents of these layers refer to. A frozen
- * layer never changes, so a run reads it once, however often it marks.
+ * layer never changes, so one `Marking` reads it once, however often `mark` is called.
  */
 import { type BlobId, type LayerId, RangeSet, StoreError } from '../base/index.ts';
 import { isExternal } from '../blob/index.ts';
@@ -48,8 +48,8 @@ export class Marking {
         blocks.set(blob, set);
       }
     }
-    // A copied file may use ranges of a host tree that its own tree does not stand on: mark the layer of that host tree
-    // too.
+    // A copied file may use ranges of a host tree that its own tree does not stand on, so mark the layer of that host
+    // tree too.
     for (const blob of blocks.keys()) {
       const layer = isExternal(blob) ? this.tables.externals.get(blob)?.layer : undefined;
       const record = layer === undefined ? undefined : this.tables.layers.get(layer);
@@ -69,7 +69,10 @@ export class Marking {
   }
 }
 
-/** The layers that trees stand on. Default: those of all trees; missing layers are left out. */
+/**
+ * The layers that the wanted trees stand on, by default all trees. Leaves out missing layers, and calls `onMissing` for
+ * them.
+ */
 export function reachableLayers(
   tables: MetaTables,
   isWanted: (tree: string) => boolean = () => true,

@@ -57,7 +57,7 @@ export function attributesOf(dev: number, inode: Inode): Attributes {
     uid: record.uid,
     gid: record.gid,
     rdev: record.rdev,
-    // A directory takes one block, as on most filesystems: programs treat a size of 0 as a special file.
+    // A directory takes one block, as on most filesystems, because programs treat a size of 0 as a special file.
     size: inode.isDirectory ? BLOCK_SIZE : inode.isSymlink ? record.target.length : record.size,
     blksize: BLOCK_SIZE,
     blocks: record.blocks * SECTORS_PER_BLOCK,
@@ -169,7 +169,7 @@ export function noteAccess(context: TreeContext, inode: Inode): void {
     isAfter(record.atimeSeconds, record.atimeNanoseconds, record.ctimeSeconds, record.ctimeNanoseconds);
   const now = isAfterChanges && context.stack.lazyTimes.has(inode) ? undefined : context.now();
   if (now === undefined || (isAfterChanges && now.seconds - record.atimeSeconds < 86_400)) return;
-  // The record is changed in place: it belongs to its inode alone, and no operation depends on the access time.
+  // Change the record in place: it belongs to its inode alone, and no operation depends on the access time.
   const own = record as DraftRecord;
   own.atimeSeconds = now.seconds;
   own.atimeNanoseconds = now.nanoseconds;

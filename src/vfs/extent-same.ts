@@ -1,7 +1,8 @@
 /**
  * FIDEDUPERANGE: a range of one file takes over the blocks of an equal range of another file, by the rules of
  * ioctl_fideduperange(2) and of Linux's fs/remap_range.c. Neither times nor readable bytes change. Ranges whose bytes
- * are in a host directory are never shared, on either side: such bytes may change, and shared bytes must not.
+ * are in a host directory are never shared, on either side, because the host may change those bytes, and shared bytes
+ * must not change.
  */
 import { BLOCK_SIZE, type BlockIndex, blocksFor, FsError, type Run } from '../base/index.ts';
 import { type BlockRange, type Inode, undrop } from '../layer/index.ts';
@@ -32,10 +33,10 @@ export interface SameTarget {
 const DIFFERS: SameExtent = { isSame: false, bytesDeduped: 0 };
 
 /**
- * The outcome for each target, or why it failed: EISDIR, EINVAL (not a regular file; a position that is not a multiple
- * of 4,096; a range beyond the end of a file; overlapping ranges of one file), EPERM (not open for writing, and the
- * caller neither owns nor may write the file), EXDEV (unfrozen blocks of another fork), EIO, ENOSPC. Throws where the
- * source is wrong: EISDIR, EINVAL, EXDEV.
+ * Returns for each target the outcome, or the error: EISDIR, EINVAL (not a regular file; a position that is not a
+ * multiple of 4,096; a range beyond the end of a file; overlapping ranges of one file), EPERM (not open for writing,
+ * and the caller neither owns nor may write the file), EXDEV (unfrozen blocks of another fork), EIO, ENOSPC. Throws
+ * where the source is wrong: EISDIR, EINVAL, EXDEV.
  */
 export function extentSame(
   context: TreeContext,
@@ -113,8 +114,8 @@ function lengthToShare(
 }
 
 /**
- * Gives the target the source's blocks. Where either file has a hole, or bytes of a host file, both stay unchanged:
- * allocated space stays allocated.
+ * Gives the target the source's blocks. Where either file has a hole or bytes of a host file, the target keeps what it
+ * has, so that allocated space stays allocated.
  */
 function share(
   context: TreeContext,

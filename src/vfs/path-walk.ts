@@ -19,7 +19,7 @@ export interface Place {
   readonly name: Name;
   readonly inode: Inode | undefined;
   readonly last: LastComponent;
-  /** The path ended in '/': only a directory will do. */
+  /** True: the path ended in '/', so only a directory will do. */
   readonly hasTrailingSlash: boolean;
 }
 

@@ -9,7 +9,7 @@ import type { DirectoryEntry } from './namespace.ts';
 
 /** An open file. Belongs to the `TreeFiles` that opened it. */
 export interface TreeFile {
-  /** The path it was opened by, for messages. */
+  /** The path that the file was opened by, for messages. */
   readonly path: string;
   /** Where the next read or write without a position goes, in bytes. */
   position: number;

@@ -31,9 +31,9 @@ function requireName(inode: Inode, name: string): void {
 }
 
 /**
- * The names of all attributes that `getXattr` can read; attributes with other names, which an older version may have
- * stored, are left out. Names in `trusted.` only for callers with CAP_SYS_ADMIN (fs/ext4/xattr_trusted.c); by default
- * those are superusers.
+ * The names of all attributes that `getXattr` can read. Leaves out other names, which an older version may have stored.
+ * Names in `trusted.` are included only if `hasAdmin` says that the caller has CAP_SYS_ADMIN (fs/ext4/xattr_trusted.c);
+ * by default superusers have it.
  */
 export function xattrNames(
   context: TreeContext,
@@ -66,8 +66,8 @@ export function getXattr(context: TreeContext, caller: Caller, inode: Inode, nam
 /**
  * EEXIST with XATTR_CREATE, ENODATA with XATTR_REPLACE, E2BIG over 64 KiB. An ACL is set as on Linux, whatever the
  * flags: EINVAL when it is not valid, EACCES for a default ACL of anything but a directory; a value without entries
- * removes the ACL. An access ACL changes the mode, and clears the set-group-ID bit where the caller is outside the
- * group or has `clearsSetId`.
+ * removes the ACL. An access ACL changes the mode, and clears the set-group-ID bit if the caller is outside the group
+ * or has `clearsSetId`.
  */
 export function setXattr(
   context: TreeContext,

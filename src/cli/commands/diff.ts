@@ -45,7 +45,7 @@ async function compare(
   const hint = 'name the tree to compare with: `ramet diff A B`';
   const state = session.comparedWith(a, b === undefined ? undefined : a, hint);
   const before = typeof state === 'string' ? state : state.name;
-  // Open this first: if the fork is in use for only a moment, this waits for it.
+  // Open the newer tree first: `readTree` waits if another process has the fork open for a moment.
   const newer = (await session.readTree(after)).fileSystem;
   if (typeof state !== 'string') trees.openState(state);
   const older = (await session.readTree(before)).fileSystem;
@@ -60,7 +60,7 @@ async function compare(
   }
   const files = filesOf(paths, older, newer);
   if (isJson) await writeJson({ ...names, files: [...files].map((file) => fileObject(file, isPatch)) });
-  // A patch is bytes: the names and lines in it may have any encoding.
+  // Write a patch as bytes, since the names and lines in it may have any encoding.
   else if (isPatch) for (const { patch } of files) await write(Buffer.from(patch, 'latin1'));
   else await tellStat([...files]);
 }

@@ -65,7 +65,10 @@ export function register(program: Command): void {
     );
 }
 
-/** Checks the mount point, and returns its path. If the tree is mounted there already, the EBUSY says so. */
+/**
+ * Checks the mount point and returns its path. Errors are those of `checkMountPoint`; if the tree itself is mounted
+ * there already, the message of the EBUSY says so.
+ */
 async function placeFor(
   tree: string,
   directory: string,
