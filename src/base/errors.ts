@@ -129,7 +129,7 @@ export class FsError extends Error {
     return { code, syscall, path, dest, note };
   }
 
-  /** A copy of this error in which the given fields replace its own: a caller adds what it knows. */
+  /** A copy of this error in which the given fields replace its own, for a caller that knows more of the failure. */
   in({
     syscall = this.syscall,
     path = this.path,

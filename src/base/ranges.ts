@@ -19,7 +19,7 @@ export class RangeSet {
     return this.sum;
   }
 
-  /** How many ranges. */
+  /** How many ranges are in the set. */
   get count(): number {
     return this.starts.length;
   }
@@ -110,7 +110,10 @@ export class RangeSet {
     return start < end && index < this.starts.length && this.starts[index]! < end;
   }
 
-  /** Removes `length` numbers from the first range that is long enough, and returns the first of them. */
+  /**
+   * Removes `length` numbers from the first range that is long enough, and returns the first of them; undefined if no
+   * range is long enough.
+   */
   takeRun(length: number): number | undefined {
     for (let index = 0; index < this.starts.length; index++) {
       const start = this.starts[index]!;

@@ -23,7 +23,7 @@ export interface BlobBytes {
   /** Reads bytes into the page cache in the background, for `tryRead`. Only the read that follows reports failures. */
   fetch(id: BlobId, position: number, length: number): Promise<void>;
 
-  /** Says in a sentence what happened to a blob outside the store; undefined while the blob is unchanged. */
+  /** A sentence that says what happened to a blob outside the store; undefined while the blob is unchanged. */
   problem(id: BlobId): string | undefined;
 
   /** A descriptor of the file that has the bytes at the same positions; valid until the next call for another blob. */

@@ -32,14 +32,14 @@ function orderSums(bytes: Buffer): void {
   if (endianness() === 'BE') bytes.swap64();
 }
 
-/** The first `count` of `sums` as they are stored: little-endian, one after another. */
+/** The first `count` of `sums` in their stored form: little-endian, one after another. */
 export function sumBytes(sums: BigUint64Array, count: number): Buffer {
   const bytes = Buffer.from(sums.slice(0, count).buffer);
   orderSums(bytes);
   return bytes;
 }
 
-/** The whole file for the first `count` of `sums`. */
+/** A whole checksum file with the first `count` of `sums`. */
 export function encodeSums(id: BlobId, sums: BigUint64Array, count: number): Buffer {
   const file = Buffer.alloc(sumFileBytes(count));
   const header = new ByteWriter(HEADER_BYTES).raw(MAGIC).u32(VERSION).u32(0).u64(id).u64(count);
@@ -52,7 +52,7 @@ export function encodeSums(id: BlobId, sums: BigUint64Array, count: number): Buf
   return file;
 }
 
-/** The sums in a whole file. DecodeError, which says what is wrong, if it is not a valid file of blob `id`. */
+/** The sums in a whole checksum file. Throws a DecodeError that says what is wrong with the file. */
 export function decodeSums(id: BlobId, file: Buffer): BigUint64Array {
   const reader = new ByteReader(file);
   for (const byte of MAGIC) if (reader.u8() !== byte) throw new DecodeError('it is not a checksum file');

@@ -1,9 +1,10 @@
-/** Attributes of files, and trees, as commands print them. */
+/** The attributes of files and of trees in the forms that commands print. */
 import { kindOfMode, S_ISGID, S_ISUID, S_ISVTX, SECTOR_BYTES, wordOfMode } from '../base/index.ts';
 import type { TreeInfo } from '../store/index.ts';
 import type { Attributes } from '../vfs/index.ts';
 import { isoTime } from './output.ts';
 
+/** The letters of `ls -l`, by the DT_* value of the file's type. */
 const TYPE_LETTERS: Readonly<Record<number, string>> = {
   1: 'p',
   2: 'c',
@@ -29,7 +30,7 @@ export function modeText(mode: number): string {
   );
 }
 
-/** Attributes for JSON; sizes in bytes. */
+/** A file's attributes for JSON; sizes in bytes. */
 export function attributesObject(attributes: Attributes): Record<string, number | string> {
   return {
     type: wordOfMode(attributes.mode),

@@ -41,7 +41,7 @@ import { baseName, joinPath, showTreePath } from './tree-path.ts';
 /** One end of a copy. Paths are byte strings. */
 export class CopyEnd<Files extends TreeFiles = TreeFiles> {
   readonly files: Files;
-  /** The path for messages. */
+  /** Returns a path in the form that messages show. */
   readonly show: (path: string) => string;
 
   constructor(files: Files, show: (path: string) => string) {
@@ -93,9 +93,9 @@ export class CopyEnd<Files extends TreeFiles = TreeFiles> {
 /** A path from the command line that realpath(3) cannot resolve. */
 interface Unresolved {
   readonly path: string;
-  /** Why; errors give this code instead of the ELOOP of the path walk. */
+  /** The code of errors about the path, instead of the ELOOP of the path walk. */
   readonly code: ErrorCode;
-  /** Attributes of a file that is there but has no name, such as a pipe at /dev/stdin. */
+  /** Attributes of a file to which the path leads, but which has no name, such as a pipe at /dev/stdin. */
   readonly found: Attributes | undefined;
 }
 
@@ -129,7 +129,7 @@ export class HostEnd extends CopyEnd<HostFiles> {
     return orUndefined(() => this.on('statx', path, (files) => files.stat(path, follow)), 'ENOENT');
   }
 
-  /** An error names the call that failed, which mostly is the open. */
+  /** Errors name the call that failed, usually the open. */
   override names(path: string): string[] {
     return this.files.namesIn(path, (syscall, call) => this.on(syscall, path, call)).sort();
   }
@@ -159,13 +159,13 @@ export class TreeEnd extends CopyEnd {
   }
 
   /**
-   * Makes `path` a file that shares the blocks of a file of another end. False where blocks cannot be shared, such as
-   * those that a fork has not frozen yet; the file is then empty or untouched.
+   * Makes `path` a file that shares the blocks of a file of another end. Returns false if blocks cannot be shared, such
+   * as those that a fork has not frozen yet; the file at `path` is then empty or untouched.
    */
   async shareFrom(source: TreeEnd, sourcePath: string, path: string, isNew: boolean): Promise<boolean> {
     const isOpenHere = source.files instanceof FileSystem && this.files instanceof FileSystem;
     if (isOpenHere || source.files === this.files) return this.reflinkFrom(source, sourcePath, path);
-    // The owner process can share blocks with a new file, which nobody has open.
+    // The owner process can share blocks only with a new file, which nobody has open.
     if (!(isNew && this.files instanceof MountedFileSystem)) return false;
     try {
       return await this.mounted.clone(source.name, sourcePath, this.files, path);
@@ -189,7 +189,7 @@ export class TreeEnd extends CopyEnd {
   }
 }
 
-/** The host's files, for one command. */
+/** Access to the host's files for one command. */
 export class HostCopies {
   readonly files: HostFiles;
   private readonly system: System;
@@ -207,9 +207,9 @@ export class HostCopies {
   }
 
   /**
-   * The end and the real path of a path from the command line; messages show the path as it was given. Symlinks inside
-   * the path are followed. Its last part is followed if `follows` returns true; the argument of `follows` is whether it
-   * leads to a directory.
+   * The end and the real path of a path from the command line; messages show the path as it was given. Symlinks before
+   * the last part of the path are followed. A symlink in the last part is followed if `follows` returns true; `follows`
+   * is told whether the path leads to a directory.
    */
   place(
     given: string,
@@ -243,7 +243,7 @@ export class HostCopies {
   }
 }
 
-/** realpath(3); where it fails, the path as given and the error's code. Names need not be UTF-8. */
+/** The result of realpath(3); if that fails, the path as given and the error's code. Names need not be UTF-8. */
 function realPath(place: string): { readonly real: string; readonly code?: ErrorCode } {
   try {
     const real = attempt(() => realpathSync.native(nameToBytes(place), 'buffer'));
@@ -254,7 +254,7 @@ function realPath(place: string): { readonly real: string; readonly code?: Error
   }
 }
 
-/** The call's result; undefined where it fails with this code (default: any). */
+/** The call's result; undefined if the call fails with `code`, or with any code if none is given. */
 function orUndefined<T>(call: () => T, code?: ErrorCode): T | undefined {
   try {
     return call();

@@ -18,14 +18,14 @@ import { baseName, joinPath } from './tree-path.ts';
 
 export interface CopyOptions {
   readonly recursive: boolean;
-  /** Keep owner, times and extended attributes too. */
+  /** True to keep owner, times and extended attributes too. */
   readonly preserve: boolean;
 }
 
 export interface CopyCounts {
   files: number;
   directories: number;
-  /** Files that share their blocks with the source: no byte was copied. */
+  /** Files that share their blocks with the source, so that no byte was copied. */
   reflinks: number;
   bytes: number;
   /** Names of extended attributes that the destination does not support, or does not let this user set. */
@@ -83,7 +83,7 @@ class Copying {
   }
 
   async top(from: CopyPlace, to: CopyPlace): Promise<void> {
-    // Like cp(1): without -r, a symlink on the command line is followed.
+    // Like cp(1), follow a symlink on the command line unless -r is given.
     const stat = from.end.stat(from.path, !this.options.recursive);
     if (stat === undefined) throw failure('ENOENT', from);
     if (isDirectory(stat) && this.options.recursive) this.refuseSelf(from, to);
@@ -119,7 +119,7 @@ class Copying {
     if (before === undefined || this.options.preserve) this.dress(from, to, stat);
   }
 
-  /** EINVAL if a directory would be copied into itself. The destination may not exist yet, but its parent must. */
+  /** Throws EINVAL if a directory would be copied into itself. The destination need not exist, but its parent must. */
   private refuseSelf(from: CopyPlace, to: CopyPlace): void {
     if (from.end.files !== to.end.files) return;
     const source = realPath(from.end, from.path);
@@ -185,7 +185,7 @@ class Copying {
     });
   }
 
-  /** Like `cp -a`: an attribute that the destination does not accept does not stop the copy. */
+  /** Notes an attribute that the destination does not accept. As with `cp -a`, the copy goes on without it. */
   private leftOut(error: unknown, name: string): void {
     if (!isFsError(error, 'ENOTSUP') && !isFsError(error, 'EPERM')) throw error;
     const shown = nameToString(name);
@@ -199,7 +199,7 @@ function directoryOf(path: string): string {
   return trimmed.slice(0, trimmed.lastIndexOf('/')) || '/';
 }
 
-/** Absolute, without symlinks. ENOENT. */
+/** The absolute path without symlinks. ENOENT. */
 function realPath(end: CopyEnd, path: string): string {
   return end.on('realpath', path, (files) => files.realPath(path));
 }

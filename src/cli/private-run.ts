@@ -15,10 +15,10 @@ export interface PrivateRun {
   readonly source: string;
   /** Absolute path of the directory where the command sees the tree; also its working directory. */
   readonly at: string;
-  /** The same, without symlinks. */
+  /** The same path without symlinks. */
   readonly realAt: string;
   readonly command: readonly string[];
-  /** After this time the command gets SIGTERM, and `GRACE_MS` later all processes are killed. */
+  /** Time limit. When it has passed, the command gets SIGTERM. `GRACE_MS` later all processes are killed. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -34,14 +34,15 @@ const SWAPPED = 'something else came to its place meanwhile';
 /** The exit code of timeout(1) after a timeout. */
 const TIMED_OUT = 124;
 const GRACE_MS = 5_000;
-/** 24 days; a longer timer of Node would fire at once. */
+/** The longest timer of Node, 24 days; a longer one would fire at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /**
  * The script of process 1 of the namespace; when it ends, all others end. It mounts $1 over $5, the real path of $2,
- * and makes $2 the working directory; where that is not the tree, the command does not begin. The arguments after $6
+ * and makes $2 the working directory; if $2 does not show the tree then, the command does not begin. Arguments after $6
  * are the command. The script unmounts, in this namespace only, the trees that other commands of the user $6 run in, of
- * any store: otherwise the namespace would keep them in use. Paths of other users may lead elsewhere by now.
+ * any store; otherwise the namespace would keep those trees in use. It leaves mounts of other users alone, because the
+ * paths of these may lead elsewhere by now.
  *
  * $3 and $4 are the scripts of two children: OBEY reads what this program writes to descriptor 4, and BEGIN becomes the
  * command. This program reads descriptor 2: errors from before the command, `ready` with the command's process number,
@@ -100,7 +101,7 @@ function namespaceOf(): { readonly options: readonly string[]; readonly begin: s
   return { options: ['--user', '--map-root-user'], begin: back + BEGIN };
 }
 
-/** Runs a command. Resolves when it and all programs that it started have ended. */
+/** Runs a command. Resolves when the command and all programs that it started have ended. */
 export async function runPrivately(run: PrivateRun): Promise<PrivateRunEnd> {
   const { options, begin } = namespaceOf();
   const { source, at, realAt, command } = run;
@@ -108,7 +109,7 @@ export async function runPrivately(run: PrivateRun): Promise<PrivateRunEnd> {
   const inner = ['sh', '-c', FIRST, 'ramet', source, at, OBEY, begin, realAt, user, ...command];
   const reins = new Reins();
   const giveTerminalBack = rememberTerminal(0);
-  // Before the command begins, so that no signal to this process is lost.
+  // Forwarding starts before the command begins, so that no signal to this process is lost.
   const stopForwarding = forwardSignals((signal) => reins.send(signal));
   let grace: NodeJS.Timeout | undefined;
   let isLate = false;
@@ -146,7 +147,7 @@ function notBegun(at: string, said: string): CommandError {
   );
 }
 
-/** The connection to the scripts that run the command. When it closes, they kill everything. */
+/** The connection to the scripts that run the command. When it closes, the scripts kill everything. */
 class Reins {
   said = '';
   private readonly unsent: string[] = [];
@@ -155,7 +156,7 @@ class Reins {
   hold(child: ChildProcess): void {
     // The cast: `spawn` was told to make descriptor 4 a pipe, for which Node makes a socket.
     this.line = child.stdio[4] as Writable;
-    // The script that reads the line may have ended.
+    // Writes may fail, because the script that reads the line may have ended.
     this.line.on('error', () => undefined);
     child.stderr?.on('data', (bytes: Buffer) => {
       this.said += bytes.toString();
@@ -168,7 +169,7 @@ class Reins {
     return this.words('ready')[0];
   }
 
-  /** The command's exit code; undefined if process 1 was killed. */
+  /** The command's exit code; undefined until it ends, and for ever if process 1 was killed. */
   get endedWith(): number | undefined {
     const [code] = this.words('ended');
     return code === undefined ? undefined : Number(code);
@@ -209,11 +210,11 @@ function exitCode(child: ChildProcess): Promise<number> {
   });
 }
 
-/** Signals that a terminal sends to all of its foreground processes, so that the command gets them without our help. */
+/** Signals that a terminal sends to all of its foreground processes, and so to the command as well. */
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH'];
 /**
- * Signals that somebody sends on purpose, for the command. Like timeout(1), this forwards no stop signals; signals for
- * faults, such as SIGSEGV, are about this process.
+ * Signals to pass on to the command. Somebody sends them to this process on purpose, and means the command. Like
+ * timeout(1), this passes on no stop signals. Signals for faults, such as SIGSEGV, are about this process.
  */
 const FORWARDED: readonly NodeJS.Signals[] = [
   ...FROM_TERMINAL,

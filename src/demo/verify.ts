@@ -1,4 +1,4 @@
-/** Reads every byte of every fork, through the fs API and memory maps, and compares it with the expected one. */
+/** Reads every byte of every fork, through the fs API and memory maps, and compares it with the expected byte. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BLOCK_SIZE } from '../base/index.ts';
@@ -17,8 +17,8 @@ export interface OpenFork {
 }
 
 /**
- * Checks the large file in all forks, chunk by chunk: the expected bytes are generated once and compared with that
- * chunk of each fork. Touches every page of every view.
+ * Checks the large file in all forks, chunk by chunk: generates the expected bytes of a chunk once, and compares every
+ * fork with them. Touches every page of every view.
  */
 export async function verifyBigFile(
   forks: readonly OpenFork[],
@@ -51,7 +51,7 @@ export async function verifyBigFile(
   for (const { fork, fd } of opened) fork.fs.closeSync(fd);
 }
 
-/** Checks that what the forks overwrote is unchanged in the snapshot. */
+/** Checks that the pages that forks overwrote are unchanged in the snapshot. */
 export function verifyBase(
   base: Snapshot,
   plans: readonly ForkPlan[],

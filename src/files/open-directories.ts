@@ -20,7 +20,7 @@ export class OpenDirectories {
     this.countMax = countMax;
   }
 
-  /** The descriptor of a directory, valid until the next call. '' is the root. ELOOP if a symlink is in the path. */
+  /** The descriptor of a directory, valid until the next `get`. '' is the root. ELOOP if a symlink is in the path. */
   get(path: string): number {
     if (path === this.lastPath) return this.last;
     const fd = path === '' ? this.root : this.openedAt(path);
@@ -45,14 +45,15 @@ export class OpenDirectories {
   }
 
   /**
-   * A directory above: the parent if it is open, otherwise the uppermost one from which one call can reach the path.
+   * The directory from which to open `path`: its parent if that is open, otherwise the uppermost directory from which
+   * one call can reach `path`.
    */
   private nearest(path: string): string {
     const parent = path.slice(0, path.lastIndexOf('/'));
     if (this.opened.has(parent)) return parent;
     if (path.length < PATH_BYTES_MAX) return '';
     const cut = path.indexOf('/', path.length - PATH_BYTES_MAX + 1);
-    // The last name alone is too long: the call will fail.
+    // Without a slash there, the last name alone is too long for any call, and the open will fail.
     return cut === -1 ? parent : path.slice(0, cut);
   }
 

@@ -1,7 +1,7 @@
 /**
  * Calls that may wait for a server of mounts, this one or another. The serving thread must never make them: a server
- * that waits for itself cannot even be killed. mount(2), umount2(2) and syncfs(2) walk paths that may lie on a mount. A
- * notification may wait for a request that has no answer yet (INVAL_INODE over a dirty page).
+ * that waits for itself cannot even be killed. Mounting, unmounting and syncing a filesystem walk a path that may lie
+ * on a mount. A notification may wait for a request that has no answer yet (INVAL_INODE over a dirty page).
  *
  * A worker makes these calls, in order. If a path leads through other servers, a separate process makes the call, in
  * parallel and for a bounded time: see `callByProcess`.

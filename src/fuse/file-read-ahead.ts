@@ -10,8 +10,9 @@ import type { Inode } from '../layer/index.ts';
 import type { InodeCalls } from '../vfs/index.ts';
 
 const FILE_BYTES_MAX = 64 * 1024;
-/** A program may skip fewer files of the listing than this at a time. */
+/** How many files of the listing are searched, from the next one on, for the file that a program reads. */
 const PASSED_MAX = 8;
+/** How long prepared bytes may be used. */
 const FRESH_MS = 20;
 
 /** The prepared bytes of one file; all mounts share this buffer. */
@@ -19,6 +20,7 @@ const READY = {
   bytes: Buffer.allocUnsafeSlow(FILE_BYTES_MAX),
   inode: undefined as Inode | undefined,
   record: undefined as Inode['record'] | undefined,
+  /** `performance.now()` when the bytes were prepared. */
   at: 0,
 };
 
@@ -26,7 +28,7 @@ export class FileReadAhead {
   private readonly calls: InodeCalls;
   /** The inodes of the last listing, in order. */
   private listed: Inode[] = [];
-  /** The index in `listed` after the file that was read last. */
+  /** The index in `listed` of the file that follows the one that was read last. */
   private next = 0;
   private isDue = false;
 
@@ -55,14 +57,14 @@ export class FileReadAhead {
     }
   }
 
-  /** Prepares the bytes of the next file, once after each file that was read. Returns true if it tried to read any. */
+  /** Prepares the bytes of the next file, once after each file that was read. Returns true if it tried to read them. */
   prepare(): boolean {
     if (!this.isDue) return false;
     this.isDue = false;
     const inode = this.listed[this.next];
     if (inode === undefined || !inode.isFile || inode.isDead) return false;
     const { size } = inode.record;
-    // A program has read a file that has a mapping before, so the kernel has it in its cache.
+    // A program has most likely read a file that has a mapping, so the kernel has its bytes in the cache.
     if (inode.mapping !== undefined || size === 0 || size > FILE_BYTES_MAX) return false;
     READY.inode = undefined;
     try {
@@ -77,7 +79,10 @@ export class FileReadAhead {
     return true;
   }
 
-  /** Copies all bytes of the file to `target[offset..]`. Returns false if they are not prepared. */
+  /**
+   * Copies all bytes of the file to `target[offset..]`. Returns false, and copies nothing, if no fresh bytes are
+   * prepared, or if the read covers only a part of the file.
+   */
   take(inode: Inode, target: Uint8Array, offset: number, position: number, length: number): boolean {
     if (READY.inode !== inode) return false;
     READY.inode = undefined;

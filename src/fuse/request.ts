@@ -15,13 +15,13 @@ export class Request {
   private readonly words: Uint32Array;
   lengthBytes = 0;
 
-  /** `bytes` begins at a multiple of 4 within its ArrayBuffer; every request is read into it in turn. */
+  /** `bytes` is the buffer into which each request is read in turn; it begins at a multiple of 4 in its ArrayBuffer. */
   constructor(bytes: Buffer) {
     this.bytes = bytes;
     this.words = new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
   }
 
-  /** Begins the request that was just read into the buffer. False when the request is incomplete. */
+  /** Begins the request that was just read into the buffer. Returns false if the request is incomplete. */
   begin(lengthBytes: number): boolean {
     this.lengthBytes = lengthBytes;
     return lengthBytes >= IN_HEADER_BYTES && this.words[0] === lengthBytes;
@@ -55,7 +55,7 @@ export class Request {
     return this.words[8]!;
   }
 
-  /** EINVAL when the arguments have fewer bytes. */
+  /** Throws EINVAL if the arguments have fewer than `argumentBytes` bytes. */
   need(argumentBytes: number): void {
     if (this.lengthBytes < IN_HEADER_BYTES + argumentBytes) throw new FsError('EINVAL');
   }
@@ -90,7 +90,7 @@ export class Request {
     return this.endOfName(IN_HEADER_BYTES + offset) + 1 - IN_HEADER_BYTES;
   }
 
-  /** `length` bytes at `offset` into the arguments, in place: they change with the next request. */
+  /** `length` bytes at `offset` into the arguments, in place; the next request overwrites them. */
   argument(offset: number, length: number): Buffer {
     return this.bytes.subarray(IN_HEADER_BYTES + offset, IN_HEADER_BYTES + offset + length);
   }

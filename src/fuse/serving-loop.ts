@@ -7,22 +7,22 @@
  * A program that sends one request after another sends the next before a thread could fall asleep and be woken. So the
  * loop polls a moment longer before it sleeps, and yields the CPU meanwhile.
  *
- * libuv adds a new socket to its instance only when it is about to wait, so after each turn of its events it gets
- * further turns without a wait before this loop waits again. Timers of libuv wake no epoll instance, so the loop does
- * not wait while the process has work to do, and never waits longer than `WAIT_MS_MAX`.
+ * libuv adds a new socket to its instance only when libuv is about to wait. So after each turn of libuv's events the
+ * serving loop gives libuv further turns before the loop waits again. Timers of libuv wake no epoll instance, so the
+ * loop does not wait while the process has work to do, and never waits longer than `WAIT_MS_MAX`.
  */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { yieldToEventLoop } from '../base/index.ts';
 import type { Kernel } from '../sys/index.ts';
 
-/** Longest wait, which is how late a timer of the process may be. */
+/** Longest wait, and so the longest time by which a timer of the process may be late. */
 export const WAIT_MS_MAX = 100;
 /** How long devices are served before the process's own events get a turn. */
 const TURN_MS = 5;
-/** Turns without a wait after the process had events. */
+/** Number of turns without a wait after the process had events. */
 const QUIET_TURNS = 2;
-/** How long to poll after an answer before the thread sleeps: waking it takes about as long. */
+/** How long to poll after an answer before the thread sleeps, about as long as it takes to wake the thread. */
 const LOOK_MS = 0.01;
 /** The loop polls only if the last request came this soon after an answer. */
 const PROMPT_MS = 0.02;
@@ -32,7 +32,7 @@ const TAGS_AT_ONCE = 64;
 export interface Served {
   /** Answers the waiting requests. */
   serve(): void;
-  /** Called when no request waits: prepares a piece of what may be asked next. Returns whether that took any time. */
+  /** Called when no request waits: prepares part of a likely next answer. Returns true if that took any time. */
   rest?(): boolean;
 }
 
@@ -50,10 +50,10 @@ export class ServingLoop {
   private servedAt = 0;
   /** True when the last request came soon after an answer. */
   private isPrompt = false;
-  /** True when `epoll` watches libuv's instance. Otherwise the loop only polls, and libuv waits 1 ms at a time. */
+  /** True if `epoll` watches libuv's instance. Otherwise the loop only polls, and libuv waits 1 ms at a time. */
   private isNested = false;
 
-  /** `waitMs` is called at every turn and says how long to wait: 0 while the process has work between its events. */
+  /** `waitMs` is called at every turn and returns the longest wait: 0 while the process has work between its events. */
   constructor(kernel: Kernel, waitMs: () => number = () => WAIT_MS_MAX) {
     this.kernel = kernel;
     this.waitMs = waitMs;
@@ -122,7 +122,10 @@ export class ServingLoop {
     else setTimeout(this.run, 1);
   };
 
-  /** Polls, lets the device that was served last prepare something, polls for a moment more, and only then waits. */
+  /**
+   * Waits for the next requests, and returns the number of ready descriptors. Polls, lets the device that was served
+   * last prepare something, polls for a moment more, and only then sleeps.
+   */
   private next(last: Served | undefined, waitMax: number): number {
     const { kernel, epoll, tags } = this;
     let ready: number;
@@ -151,8 +154,8 @@ export class ServingLoop {
 
 /**
  * Finds the descriptor of the epoll instance that libuv waits with in this thread: the one that watches a new socket.
- * The socket has no path, which could lie on a mount that does not answer. Undefined if /proc does not show the
- * instance.
+ * The socket is one without a path, because a path could lie on a mount that does not answer. Undefined if /proc does
+ * not show the instance.
  */
 async function findLoopEpoll(kernel: Kernel): Promise<number | undefined> {
   const [fd, other] = kernel.socketPair();

@@ -1,6 +1,6 @@
 /**
  * The watchdog, a separate thread. While the serving thread stands still, programs that use its mounts wait and cannot
- * even be killed. So after a while the watchdog aborts the mounts that programs wait for (fusectl,
+ * even be killed. After a time limit the watchdog therefore aborts the mounts that programs wait for (fusectl,
  * Documentation/filesystems/fuse/fuse.rst). The programs get ENOTCONN. No acknowledged operation is lost: all are in
  * the journal.
  */
@@ -10,10 +10,11 @@ export class Watchdog {
   private readonly limitMs: number;
   /** Counts turns of the serving loop; shared with the thread that watches. */
   private readonly turns = new Int32Array(new SharedArrayBuffer(4));
+  /** Numbers of the connections to watch, by owner. */
   private readonly connections = new Map<object, number>();
   private worker: Worker | undefined;
 
-  /** Aborts after `limitMs` without a turn. */
+  /** The watchdog aborts mounts after `limitMs` without a turn of the serving loop. */
   constructor(limitMs: number) {
     this.limitMs = limitMs;
   }

@@ -3,12 +3,12 @@
  *
  * Order: data → commit mark → journal → tables, in durable transactions of limited length, the last of which stores
  * `appliedSequence` → the journal restarts under a new generation. A power cut between two of the transactions leaves
- * the journal whole, and replay applies again what some rows have already. One transaction stores an inode's record,
- * map and xattrs, so a half-done checkpoint never shows a part of a map. The names of a directory may take several
- * transactions, since replay puts or removes each name again.
+ * the journal whole, and replay then applies changes again that some rows contain already. One transaction stores an
+ * inode's record, map and xattrs, so a half-done checkpoint never shows a part of a map. The names of a directory may
+ * take several transactions, since replay puts or removes each name again.
  *
- * The checkpoint asks the lower layers before the first transaction. One of them may be a directory of the host, which
- * may take long to answer, and during a transaction all other writers of the store wait.
+ * The checkpoint asks the lower layers before the first transaction, because all other writers of the store wait during
+ * a transaction, and a lower layer may be a directory of the host, which may take long to answer.
  */
 import type { LayerId, Name } from '../base/index.ts';
 import { entryIno, entryKind, NO_ENTRY } from '../lower/index.ts';
@@ -17,8 +17,8 @@ import type { LayerStack } from './layer-stack.ts';
 import type { UpperLayer } from './upper-layer.ts';
 
 /**
- * Stores everything that changed. `last` runs inside the last transaction: a freeze swaps the layers there. A no-op
- * when there is nothing to store and no `last`.
+ * Stores everything that changed. `last` runs inside the last transaction, where a freeze swaps the layers. Does
+ * nothing if there is nothing to store and no `last`.
  */
 export function checkpoint(stack: LayerStack, last?: (upper: UpperLayer) => void): void {
   const { upper } = stack;
@@ -28,14 +28,14 @@ export function checkpoint(stack: LayerStack, last?: (upper: UpperLayer) => void
   if (hasNothing && last === undefined) return;
   if (upper.isUnmarked) upper.commitMark();
   storeChanges(stack, upper, last);
-  // A frozen layer no longer needs its journal, and an error here would look as if the freeze had failed.
+  // After a freeze the layer no longer needs its journal, and an error here would look as if the freeze had failed.
   if (last === undefined && upper.journal.recordCount > 0)
     upper.journal.begin(upper.record.generation, upper.journal.lastSequence + 1);
 }
 
 /**
  * Writes every changed inode to the tables, in as many transactions as it takes. A durable commit mark must cover the
- * whole journal: otherwise a power cut between two transactions leaves rows from records that replay discards.
+ * whole journal; otherwise a power cut between two transactions leaves rows from records that replay discards.
  */
 export function storeChanges(stack: LayerStack, upper: UpperLayer, last?: (upper: UpperLayer) => void): void {
   const { tables } = stack;
@@ -71,7 +71,7 @@ function settle(upper: UpperLayer, inode: Inode): void {
   upper.stored.add(inode.ino);
 }
 
-/** For each directory, its removed names that a lower layer would show again. */
+/** The removed names of each directory that a lower layer would show again. */
 type HiddenNames = ReadonlyMap<Inode, ReadonlySet<Name>>;
 
 function hiddenNames(stack: LayerStack, inodes: readonly Inode[]): HiddenNames {
@@ -126,7 +126,7 @@ function storeOrigin({ chain, origins, tables }: LayerStack, layer: LayerId, ino
   if (chain.derived !== undefined) origins.store(chain.derived, tables, layer, inode);
 }
 
-/** Stores the names that changed in a directory, of which there may be tens of thousands. */
+/** Stores the changed names of a directory; there may be tens of thousands. */
 function* storeNames(
   stack: LayerStack,
   layer: LayerId,

@@ -6,12 +6,12 @@ import type { InodeRecord } from '../meta/index.ts';
 
 export class Inode {
   readonly ino: Ino;
-  /** A committed batch replaces the record and never changes it in place; only a lazy atime is written in place. */
+  /** The inode's attributes. A committed batch replaces this object; only a lazy atime is written into it in place. */
   record: InodeRecord;
   /** Regular files: the bytes, once something has asked for them. */
   mapping: Mapping | undefined;
   xattrs: Map<string, Buffer> | undefined;
-  /** Directories: the name under which the directory was found last. */
+  /** Directories: the name by which a lookup last found the directory. */
   name: Name | undefined;
   /** Directories: the names looked up so far (`NO_ENTRY` where there is none). */
   children: Map<Name, Entry> | undefined;
@@ -19,7 +19,7 @@ export class Inode {
   isComplete = false;
   /** Directories: names changed since the last checkpoint. */
   changedNames: Map<Name, Entry> | undefined;
-  /** Directories: counts changes of names, so that users of a list can see that it is outdated. */
+  /** Directories: counts changes of names, so that the holder of a list of names can tell that the list is outdated. */
   namesVersion = 0;
   /** Directories: the names in the layers between the upper layer and the base, which the stack caches here. */
   namesBetween: NamesBetween | undefined;

@@ -2,8 +2,8 @@
  * Recovery: opens the upper layer of a tree whose last owner did not close it. It replays the journal into memory,
  * frees inodes without names, and stores the result with a checkpoint.
  *
- * After the death of a process every acknowledged record is there; after a power cut, those up to the last commit mark.
- * Either way the result is a state that the tree really had.
+ * After the death of a process the journal has every acknowledged record; after a power cut, it has those up to the
+ * last commit mark. Either way the result is a state that the tree really had.
  */
 import {
   BLOCK_SIZE,
@@ -31,7 +31,7 @@ export function recover(stack: LayerStack): void {
   const { journal, record } = upper;
   if (journal.isFresh) {
     journal.begin(record.generation, record.appliedSequence + 1);
-    // A freeze hands orphans on to the next layer, and its process may have died before that layer had a journal.
+    // There may be orphans all the same: a freeze hands them on to the next layer, which then has no journal yet.
     freeOrphans(stack, upper);
     return;
   }
@@ -52,7 +52,7 @@ export function recover(stack: LayerStack): void {
   zeroTails(stack, upper);
 }
 
-/** Applies one record. ERR_STORE_CORRUPT for a record that is complete, but not one that this program writes. */
+/** Applies one record. ERR_STORE_CORRUPT for a complete record of a form that this program never writes. */
 function apply(path: string, sequence: number, payload: Buffer, visitor: EffectVisitor): void {
   try {
     decodeEffects(payload, visitor);
@@ -64,7 +64,7 @@ function apply(path: string, sequence: number, payload: Buffer, visitor: EffectV
   }
 }
 
-/** Like `recover`, for a private copy of the tables and the journal: does not touch the layer's blob in the store. */
+/** Like `recover`, for a private copy of the tables and the journal. Does not touch the layer's blob in the store. */
 export function recoverCopy(stack: LayerStack): void {
   const upper = stack.writable();
   const { journal, record } = upper;
@@ -108,13 +108,16 @@ function replayer(stack: LayerStack, upper: UpperLayer): EffectVisitor {
   };
 }
 
-/** How many blocks a file has. For a file of a live layer this is the record's count, since the file may be gone. */
+/** How many blocks a file has. For a file of a live layer this is the record's count; the host file may be gone. */
 function blocksOf(stack: LayerStack, inode: Inode, { extentLayer, blocks }: InodeRecord): number {
   if (extentLayer === 0) return 0;
   return extentLayer === stack.chain.live?.id ? blocks : stack.mappingOf(inode).extents.blockCount;
 }
 
-/** The inode of a record. It may not exist yet, or no longer, if part of a checkpoint was stored. */
+/**
+ * The inode that a record names. Returns a placeholder if the inode does not exist yet, or no longer because a part of
+ * a checkpoint was stored.
+ */
 function ghost(stack: LayerStack, ino: Ino): Inode {
   const known = stack.inodes.get(ino);
   if (known !== undefined) return known;

@@ -16,13 +16,13 @@ interface StatOptions {
   readonly throwIfNoEntry?: boolean;
 }
 
-/** Beyond this many seconds a double resolves microseconds, but not nanoseconds. */
+/** Number of seconds from which on a double resolves microseconds, but not nanoseconds. */
 const NANOSECOND_EXACT_SECONDS = 2 ** 22;
 
-/** A time given as Date, seconds, or seconds in text. Numbers below zero mean now, as in Node. */
+/** Converts a time given as Date, seconds, or seconds in text. A number below zero means now, as in Node. */
 export function timeArgument(time: unknown, name: string, syscall: string, path?: unknown): Timespec {
   let seconds: number;
-  // As in Node, which compares by value (`+time == time`), any text that reads as a number counts, even an empty one.
+  // Node tests a text by `+time == time`, so any text that reads as a number counts, even an empty one.
   if (typeof time === 'string' && !Number.isNaN(Number(time))) seconds = Number(time);
   else if (typeof time === 'number' && Number.isFinite(time)) {
     seconds = time < 0 ? Date.now() / 1000 : time;

@@ -10,7 +10,7 @@ import { checkArray } from './library-arguments.ts';
 export interface ExtentDestination {
   /** A path, or a descriptor that is open for writing. */
   readonly file: string | Uint8Array | URL | number;
-  /** In bytes. */
+  /** Position in the file, in bytes. */
   readonly offset: number;
 }
 
@@ -22,7 +22,7 @@ export type SameExtentResult =
 
 const SYSCALL = 'fideduperange';
 
-/** An open tree and its calls of node:fs. */
+/** An open tree, and the calls of node:fs on it. */
 export interface TreeParts {
   readonly fileSystem: FileSystem;
   readonly calls: NodeFsWithDescriptors;
@@ -30,7 +30,7 @@ export interface TreeParts {
 
 type File = ExtentDestination['file'];
 
-/** Runs `use` with an open file. Opens and closes it here if `file` is a path. Failures of `use` name `syscall`. */
+/** Runs `use` with an open file; a file given by path is open only meanwhile. Failures of `use` name `syscall`. */
 export function withFile<T>(
   { fileSystem, calls }: TreeParts,
   syscall: string,

@@ -1,4 +1,4 @@
-/** The flags of open: translates Node's letters into the numbers of open(2). */
+/** Translates the flags of open from Node's letters into the numbers of open(2). */
 import { constants } from 'node:fs';
 import { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } from '../sys/index.ts';
 import { checkInt32 } from './arguments.ts';

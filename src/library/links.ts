@@ -1,4 +1,4 @@
-/** Names: rename, link, symlink, unlink, readlink, realpath. */
+/** Calls about names: rename, link, symlink, unlink, readlink, realpath. */
 
 import { resolve } from 'node:path/posix';
 import { isSymlinkMode, nameToString, SYMLINKS_MAX } from '../base/index.ts';
@@ -41,7 +41,7 @@ export class LinkCalls extends Calls {
   /** Node's own walk: the result is that of realpath(3), but errors name the component that failed. */
   realpathSync(path: unknown, options?: unknown): string | Buffer {
     const { encoding } = optionsOf(options);
-    // Node turns everything but strings and URLs into text here, bytes too.
+    // Like Node, this call turns everything but strings and URLs into text, even bytes.
     const text = typeof path === 'string' || path instanceof URL ? path : String(path);
     const bytes = bytePath(text);
     // An empty path is the working directory, which is the root here.
@@ -55,7 +55,7 @@ export class LinkCalls extends Calls {
     return encodeName(real, encoding);
   }
 
-  /** Resolves component by component. Slower than the core, but says where it stopped. */
+  /** Resolves a path component by component. Slower than `realPath`, but its error names the component that failed. */
   private walk(start: string): string {
     let rest = start.split('/').filter((name) => name !== '');
     let done = '';
@@ -77,7 +77,7 @@ export class LinkCalls extends Calls {
     return done === '' ? '/' : done;
   }
 
-  /** The target of a symlink, undefined for anything else. A dangling symlink fails with an error of stat. */
+  /** The target of a symlink; undefined for any other file. Throws the error of stat for a dangling symlink. */
   private linkTarget(path: string, isTooDeep: boolean): string | undefined {
     let syscall = 'lstat';
     try {

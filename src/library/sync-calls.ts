@@ -9,7 +9,7 @@ import { DescriptorCalls } from './files.ts';
 import { LinkCalls } from './links.ts';
 import { TreeCopyCalls } from './tree-copy.ts';
 
-/** Calls that node:fs does not have; the callback and promise forms are made of them. */
+/** Calls under names that node:fs does not have. They become `realpath.native` and asynchronous forms of calls. */
 const OTHER_CALLS: ReadonlySet<string> = new Set(['realpathNative', 'opendirNamed']);
 
 export class SyncCalls {
@@ -35,7 +35,7 @@ export class SyncCalls {
     for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(holder))) {
       const method: unknown = Reflect.get(holder, name);
       if (typeof method !== 'function' || !(name.endsWith('Sync') || OTHER_CALLS.has(name))) continue;
-      // The literal gives the function its name: defineProperty would cost each function a dictionary of 300 bytes.
+      // The literal gives the function its name; defineProperty would cost each function a dictionary of 300 bytes.
       const bound = { [name]: (...args: unknown[]): unknown => method.apply(holder, args) };
       this.calls.set(name, bound[name]!);
     }
@@ -54,7 +54,7 @@ export class SyncCalls {
     return named;
   }
 
-  /** Every `...Sync` call by the name of its callback and promise forms. */
+  /** Every `...Sync` call with the name of its callback and promise forms, which is without `Sync`. */
   *forms(): Generator<[name: string, call: Call]> {
     for (const [name, call] of Object.entries(this.publicCalls()))
       yield [name.slice(0, -'Sync'.length), call];

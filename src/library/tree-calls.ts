@@ -1,4 +1,4 @@
-/** Calls about whole trees: failures leave in Node's shape, with the operation and the tree's name. */
+/** Calls about whole trees. Their failures are thrown in Node's shape, with the operation and the tree's name. */
 import { FsError } from '../base/index.ts';
 import type { StoreEngine } from '../store/index.ts';
 import { type Trees, withTrees } from '../trees/index.ts';
@@ -11,6 +11,7 @@ export function treeFailure(operation: string, name: string, error: unknown): un
   return systemFailure(code, syscall, path, dest, note);
 }
 
+/** Makes a call about the tree `name`; throws its failure in the shape of `treeFailure`. */
 export function named<T>(operation: string, name: string, call: () => T): T {
   try {
     return call();

@@ -2,12 +2,15 @@
 import { structuredPatch } from 'diff';
 import { diff3Merge } from 'node-diff3';
 
-/** A larger file is diffed and merged as binary. */
+/** Size of the largest file that is diffed and merged as text. */
 const TEXT_BYTES_MAX = 16 * 1024 * 1024;
-/** A file is text if this many bytes at its start include no zero byte, as in Git. */
+/** How many bytes at the start of a file are searched for a zero byte. Without one the file is text, as in Git. */
 const LOOKED_AT_BYTES = 8_000;
 const CONTEXT_LINES = 3;
-/** With more differing lines than this, all lines are replaced: finding the shortest edit script would take minutes. */
+/**
+ * Largest number of differing lines for which a diff is computed. Beyond that a diff replaces all lines, because
+ * finding the shortest edit script would take minutes.
+ */
 const EDITS_MAX = 10_000;
 
 export interface Hunk {
@@ -15,11 +18,11 @@ export interface Hunk {
   readonly oldLines: number;
   readonly newStart: number;
   readonly newLines: number;
-  /** Each begins with ' ', '-', '+' or '\', and is a byte string. */
+  /** Lines of the patch, each a byte string that begins with ' ', '-', '+' or '\'. */
   readonly lines: readonly string[];
 }
 
-/** Whether a file is small enough to be read as text. */
+/** True if a file is small enough to be read as text. */
 export function canBeText(sizeBytes: number): boolean {
   return sizeBytes <= TEXT_BYTES_MAX;
 }
@@ -28,7 +31,7 @@ export function isText(bytes: Buffer): boolean {
   return canBeText(bytes.length) && !bytes.subarray(0, LOOKED_AT_BYTES).includes(0);
 }
 
-/** The hunks that turn one text into another. Every byte is one character, so none is lost. */
+/** The hunks that turn one text into another. Each byte is decoded as one character, so that no byte is lost. */
 export function hunksBetween(before: Buffer, after: Buffer): readonly Hunk[] {
   const [old, now] = [before.toString('latin1'), after.toString('latin1')];
   const options = { context: CONTEXT_LINES, maxEditLength: EDITS_MAX };
@@ -36,7 +39,7 @@ export function hunksBetween(before: Buffer, after: Buffer): readonly Hunk[] {
   return patch?.hunks ?? [wholeHunk(old, now)];
 }
 
-/** Removes all lines of one text and adds all of the other. */
+/** A hunk that removes all lines of one text and adds all lines of the other. */
 function wholeHunk(old: string, now: string): Hunk {
   const [gone, come] = [linesOf(old), linesOf(now)];
   const lines = [...signed('-', gone), ...signed('+', come)];
@@ -50,7 +53,7 @@ function signed(sign: string, lines: readonly string[]): string[] {
   );
 }
 
-/** Lines with their line ends; the last may have none. */
+/** The lines of a text with their line ends; the last line may have none. */
 function linesOf(text: string): string[] {
   return text.match(/[^\n]*\n|[^\n]+/g) ?? [];
 }
@@ -64,7 +67,7 @@ export interface MergeLabels {
 
 export interface MergedText {
   readonly bytes: Buffer;
-  /** How many runs of lines both sides changed differently; each has markers around it. */
+  /** Number of runs of lines that both sides changed in different ways. Each has markers around it. */
   readonly conflicts: number;
 }
 
@@ -84,7 +87,7 @@ export function mergeTexts(base: Buffer, ours: Buffer, theirs: Buffer, labels: M
   return { bytes: Buffer.from(merged.join(''), 'latin1'), conflicts };
 }
 
-/** Ends the last line, so that a marker starts on a new one. */
+/** Adds a line end to the last line if it has none, so that the next marker starts on a new line. */
 function ended(lines: readonly string[]): string[] {
   return lines.map((line) => (line.endsWith('\n') ? line : `${line}\n`));
 }

@@ -1,6 +1,7 @@
 /**
- * Plans a merge from both sides' changes since the common state, path by path. Changes by one side are taken. Changes
- * by both are merged part by part, and text line by line; those that cannot be merged are conflicts.
+ * Plans a merge from both sides' changes since the common state, path by path. If one side changed a path, its change
+ * is taken. If both did, their changes are merged part by part, and text line by line. What cannot be merged is a
+ * conflict.
  */
 import { DT_DIR, DT_REG, type Ino, kindOfMode } from '../base/index.ts';
 import { type StoredTree, type StoreEngine, settleTree, type Tree } from '../store/index.ts';
@@ -25,7 +26,7 @@ export type ConflictKind =
   | 'both-renamed';
 
 export interface MergeConflict {
-  /** Absolute, a byte string. */
+  /** Absolute path, a byte string. */
   readonly path: string;
   readonly kind: ConflictKind;
 }
@@ -39,15 +40,16 @@ export interface MergedParts {
 }
 
 export interface MergePlan {
-  /** Paths to make equal to the other side; those that it does not have are removed. */
+  /** Paths to make equal to the other side. A path that the other side does not have is removed. */
   readonly take: ReadonlySet<string>;
   /** Paths to remove with everything below them. */
   readonly drop: ReadonlySet<string>;
+  /** Parts to change, by the path of the file. */
   readonly merge: ReadonlyMap<string, MergedParts>;
   readonly conflicts: readonly MergeConflict[];
 }
 
-/** How to resolve conflicts. With `markers` text files get both versions, except files of repositories. */
+/** How to resolve conflicts. `markers` puts both versions into text files, except files of repositories. */
 export type MergeResolution = 'none' | 'ours' | 'theirs' | 'markers';
 
 export interface MergeSides {
@@ -66,7 +68,7 @@ interface Found {
 export class MergePlanner {
   private readonly take = new Set<string>();
   private readonly drop = new Set<string>();
-  /** Paths to leave out with everything below them. */
+  /** Paths that the plan leaves out, with everything below them. */
   private readonly skipped = new Set<string>();
   private readonly merge = new Map<string, MergedParts>();
   private readonly conflicts: MergeConflict[] = [];
@@ -108,13 +110,13 @@ export class MergePlanner {
     return { ino: attributes.ino as Ino, kind: kindOfMode(attributes.mode), attributes };
   }
 
-  /** Notes a conflict; true when the other side wins. */
+  /** Notes a conflict. Returns true if the other side wins. */
   private conflict(path: string, kind: ConflictKind): boolean {
     this.conflicts.push({ path, kind });
     return this.onConflict === 'theirs';
   }
 
-  /** Finds files that both sides renamed differently: without this, such a file would get both names. */
+  /** Finds files to which both sides gave different new names. Otherwise such a file would get both. */
   private renamedTwice(): void {
     const names = new Map<string, string>();
     for (const { kind, path, from } of this.ourChanges.changes)
@@ -146,13 +148,16 @@ export class MergePlanner {
     }
   }
 
-  /** Whether our side has the parent directory, or gets it. */
+  /** True if our side has the parent directory of `path`, or the plan takes it from the other side. */
   private hasDirectory(path: string): boolean {
     const parent = path.slice(0, path.lastIndexOf('/'));
     return parent === '' || this.take.has(parent) || this.find('ours', parent)?.kind === DT_DIR;
   }
 
-  /** Whether our side put something that stays into a directory that the other side removed. Notes it as a conflict. */
+  /**
+   * Notes a conflict for each file that our side added to a directory that the other side removed or replaced. Returns
+   * true if such files stay; if the other side wins, the plan drops them.
+   */
   private keepsBelow(path: string): boolean {
     if (this.find('ours', path)?.kind !== DT_DIR) return false;
     let keeps = false;
@@ -207,13 +212,13 @@ export class MergePlanner {
     this.merge.set(path, { content, mode, owner, xattrs: xattrs === 'conflict' ? undefined : xattrs });
   }
 
-  /** Whether to write markers into the file. Not into a file of a repository, which they would break. */
+  /** True if markers are to be written into the file. Files of a repository get none: markers break them. */
   private takesMarkers(path: string): boolean {
     const { ours, theirs } = this.sides;
     return this.onConflict === 'markers' && !isOfRepository([ours.fileSystem, theirs.fileSystem], path);
   }
 
-  /** The merged text; undefined unless all three versions are text. */
+  /** The merged text; undefined unless all three versions are text. A missing base counts as an empty text. */
   private mergedText(
     path: string,
     base: Found | undefined,
@@ -230,7 +235,10 @@ export class MergePlanner {
     return contents.every(isText) ? mergeTexts(...contents, this.labels) : undefined;
   }
 
-  /** The extended attributes that only the other side changed; undefined stands for a removal. */
+  /**
+   * The values of extended attributes that only the other side changed; undefined for a removed one. Returns 'conflict'
+   * if both sides changed an attribute, in different ways.
+   */
   private xattrs(
     path: string,
     base: Found | undefined,
@@ -253,7 +261,7 @@ export class MergePlanner {
   }
 }
 
-/** Whether the parts include data, not only metadata. */
+/** True if the parts include data, not only metadata. */
 function hasData(parts: readonly ChangedPart[]): boolean {
   return parts.some((part) => part === 'content' || part === 'target' || part === 'device');
 }

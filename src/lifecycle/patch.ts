@@ -14,8 +14,9 @@ export interface FileDifference {
   readonly from: string | undefined;
   readonly kind: 'added' | 'removed' | 'modified' | 'renamed';
   readonly isBinary: boolean;
-  /** Lines; 0 for a binary file. */
+  /** Number of lines that were added; 0 for a binary file. */
   readonly insertions: number;
+  /** Number of lines that were removed; 0 for a binary file. */
   readonly deletions: number;
   readonly bytesBefore: number;
   readonly bytesAfter: number;
@@ -54,7 +55,7 @@ function textOf(files: TreeFiles, side: FileSide | undefined): Buffer | undefine
   return isText(bytes) ? bytes : undefined;
 }
 
-/** The modes that Git knows; undefined for devices, fifos and sockets. */
+/** A file's mode in Git's form; undefined for devices, fifos and sockets, which Git does not know. */
 function modeOf({ attributes: { mode } }: FileSide): string | undefined {
   if (isSymlinkMode(mode)) return '120000';
   if (!isFileMode(mode)) return undefined;
@@ -102,7 +103,7 @@ function headerOf(old: FileSide | undefined, now: FileSide | undefined): string[
   return lines;
 }
 
-/** Splits hunks into the removed lines and the added lines, each a patch of its own. */
+/** Splits hunks into those of two patches: one removes the old lines, the other adds the new ones. */
 function splitHunks(hunks: readonly Hunk[]): [Hunk[], Hunk[]] {
   const lines = hunks.flatMap((hunk) => hunk.lines);
   const of = (sign: string): string[] =>
@@ -122,7 +123,7 @@ function splitHunks(hunks: readonly Hunk[]): [Hunk[], Hunk[]] {
 const UNUSUAL = /[\x00-\x1f"\\\x7f-\xff]/g;
 const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\t': '\\t', '"': '\\"', '\\': '\\\\' };
 
-/** A name as Git writes it: an unusual name in quotes, with bytes beyond ASCII in octal. */
+/** A name in Git's form: an unusual name is in quotes, with bytes beyond ASCII in octal. */
 function quoted(side: 'a' | 'b' | '', path: string): string {
   const name = side === '' ? path.slice(1) : side + path;
   const escaped = name.replace(
@@ -132,7 +133,7 @@ function quoted(side: 'a' | 'b' | '', path: string): string {
   return escaped === name ? name : `"${escaped}"`;
 }
 
-/** Adds a tab to a name with a space in it: otherwise patch(1) would take part of the name for a date. */
+/** Adds a tab to a name with a space in it; otherwise patch(1) would take part of the name for a date. */
 function withTab(name: string): string {
   return name.includes(' ') && !name.startsWith('"') ? `${name}\t` : name;
 }

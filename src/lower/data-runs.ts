@@ -14,9 +14,9 @@ export function dataRuns(blobs: BlobSpace, runs: readonly Run[]): Run[] {
     };
     const [start, end] = [physical * BLOCK_SIZE, (physical + count) * BLOCK_SIZE];
     return dataSegments(calls, end, start).map((segment) => {
-      const first = (segment.start / BLOCK_SIZE) as BlockIndex; // Segments begin at blocks.
+      const first = (segment.start / BLOCK_SIZE) as BlockIndex; // The cast: segments begin with blocks.
       return {
-        logical: (logical + first - physical) as BlockIndex, // At the same distance from the run's start as `first`.
+        logical: (logical + first - physical) as BlockIndex, // As far into the run as `first`.
         count: blocksFor(segment.end) - first,
         blob,
         physical: first,

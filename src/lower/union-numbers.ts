@@ -1,7 +1,8 @@
 /**
- * Inode numbers of a union: each stands for one inode of one component. A number that the store gave out is packed
- * together with the component, which needs no memory. A number of a derived layer is hashed, and remembered here; the
- * table of origins has it too, once a layer above records something about the inode.
+ * Inode numbers of a union. Each stands for one inode of one component. If the store gave out the inode's number in the
+ * component, the union packs that number together with the component, which needs no memory. If the number is of a
+ * derived layer, the union hashes both and remembers the result here; the table of origins has it too, once a layer
+ * above records something about the inode.
  *
  *     2^48 +                component · 2^38 + number     for numbers below 2^38
  *     2^48 + 2^47 + 47 bits of a checksum over both       for others; the next free number if that one is taken
@@ -10,7 +11,7 @@ import { checksum64, type Ino } from '../base/index.ts';
 import { DERIVED_INO_FIRST } from './derived-numbers.ts';
 import { decodeUnionOrigin, type UnionPart } from './origin-format.ts';
 
-/** How many components a union has at most: as many as the kernel's overlayfs takes lower layers. */
+/** Largest number of components of a union. Overlayfs of Linux has the same limit for lower layers. */
 export const COMPONENTS_MAX = 500;
 const NUMBERS = 2 ** 38;
 const HALF = 2 ** 47;
@@ -22,9 +23,11 @@ export function rootOfUnion(root: Ino): Ino {
 }
 
 export class UnionNumbers {
-  /** Reads the stored origin of a number. */
+  /** Returns the stored origin of a hashed number; undefined if there is none. */
   private readonly stored: (ino: Ino) => Uint8Array | undefined;
+  /** Known inodes by their hashed numbers. */
   private readonly parts = new Map<Ino, UnionPart>();
+  /** Known hashed numbers by component and inode. */
   private readonly hashed = new Map<number, Map<Ino, Ino>>();
   private readonly bytes = Buffer.alloc(16);
 
@@ -42,7 +45,7 @@ export class UnionNumbers {
     this.bytes.writeDoubleLE(ino, 8);
     let rest = Number(checksum64(this.bytes) & BigInt(HALF - 1));
     for (; ; rest = (rest + 1) % HALF) {
-      const number = (HASHED_FIRST + rest) as Ino; // As above.
+      const number = (HASHED_FIRST + rest) as Ino; // A derived number.
       const known = this.partOf(number);
       if (known === undefined) this.keep(number, { component, ino });
       else if (known.component !== component || known.ino !== ino) continue;
@@ -63,7 +66,7 @@ export class UnionNumbers {
   partOf(number: Ino): UnionPart | undefined {
     const rest = number - DERIVED_INO_FIRST;
     if (rest < 0 || rest >= 2 * HALF) return undefined;
-    if (rest < HALF) return { component: Math.floor(rest / NUMBERS), ino: (rest % NUMBERS) as Ino }; // As packed above.
+    if (rest < HALF) return { component: Math.floor(rest / NUMBERS), ino: (rest % NUMBERS) as Ino }; // See `numberOf`.
     const known = this.parts.get(number);
     if (known !== undefined) return known;
     const origin = this.stored(number);

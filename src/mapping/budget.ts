@@ -1,7 +1,7 @@
 /**
  * The process-wide budget of memory mappings. A process may have `vm.max_map_count` (65,530) mappings, and Node aborts
- * when they run out. Memory maps of files get half, which is checked before every re-map; Node and mapped windows of
- * blobs use the rest.
+ * when they run out. Memory maps of files get half, and every re-map checks that limit first; Node and mapped windows
+ * of blobs use the rest.
  */
 import { assert } from '../base/index.ts';
 
@@ -17,7 +17,7 @@ export class MapBudget {
     this.limit = limit;
   }
 
-  /** How many mappings a view that has `pieces` now may have: half of what would be left without the view. */
+  /** How many mappings a view that now has `pieces` may have: half of those that would be free without the view. */
   shareOf(pieces: number): number {
     return Math.floor((this.limit - this.usedCount + pieces) / 2);
   }
@@ -26,7 +26,7 @@ export class MapBudget {
     return this.usedCount + extraPieces <= this.limit;
   }
 
-  /** A view went from `before` to `after` mappings. */
+  /** Notes that a view went from `before` to `after` mappings. */
   replace(before: number, after: number): void {
     this.usedCount += after - before;
     assert(this.usedCount >= 0, 'the budget of mappings is not negative');

@@ -1,10 +1,10 @@
 /**
- * The lock under which a process opens, changes or closes the tables of a store. LMDB locks only writers against each
- * other, and then two things go wrong (lmdb 3.5, mdb.c):
+ * The lock under which a process opens, changes or closes the tables of a store. LMDB's own lock only keeps writers
+ * apart. With that alone two things go wrong (lmdb 3.5, mdb.c):
  *
  * - An opener reads the number of the last transaction from the file and writes it to the memory that all processes
- *   share (mdb_env_open2). If another process commits in between, all go back to the state before: they read old rows,
- *   and the next commit overwrites what was acknowledged.
+ *   share (mdb_env_open2). If another process commits in between, all processes go back to the state before that
+ *   commit: they read old rows, and the next commit overwrites acknowledged changes.
  * - The last process to close destroys the mutexes in that memory (mdb_env_close_active) while the next opener waits
  *   for them. From then on every transaction fails with EINVAL.
  *
@@ -24,7 +24,8 @@ const TRY_MS = 0.1;
 const STUCK_MS = 20;
 
 /**
- * This thread's locks, by `dev:ino`. Opening the same tables twice gives one lock: the thread must not wait for itself.
+ * This thread's locks, by `dev:ino`. Opening the same tables twice gives one lock, so that the thread never waits for
+ * itself.
  */
 const openHere = new Map<string, TablesLock>();
 
@@ -36,7 +37,7 @@ export class TablesLock {
   private readonly waitMsMax: number;
   private users = 1;
   private depth = 0;
-  /** The last wait timed out, so the holder probably still has the lock. */
+  /** True if the last wait timed out, so that the holder probably still has the lock. */
   private isStuck = false;
 
   private constructor(
@@ -108,7 +109,7 @@ export class TablesLock {
     return new FsError('ETIMEDOUT', { syscall: 'flock', path: this.directory, note });
   }
 
-  /** False if the lock cannot be taken: on a system without libc the directory may be gone, or the disk full. */
+  /** Returns false if the lock cannot be taken: without libc, the directory may be gone or the disk full. */
   acquireIfPossible(): boolean {
     try {
       this.acquire();

@@ -1,4 +1,4 @@
-/** Finds the processes that use a mount. Does not touch the mount: the owner itself asks, and would wait for itself. */
+/** Finds the processes that use a mount. Asks nothing of the mount, because the owner would wait for itself. */
 import { readdirSync } from 'node:fs';
 import { deviceOfLink, mountedPlaces } from '../sys/index.ts';
 
@@ -22,7 +22,7 @@ export function processesIn(device: string): number[] {
   });
 }
 
-/** The processes as the subject of a message. */
+/** Text that names processes, for the subject of a sentence in a message. */
 export function programsText(pids: readonly number[]): string {
   return pids.length === 0 ? 'programs' : `processes ${pids.join(', ')}`;
 }
@@ -33,7 +33,7 @@ function processes(): number[] {
     .map(Number);
 }
 
-/** The names in a directory; none if it is gone, or may not be read. */
+/** The names in a directory; an empty list if the directory is gone or may not be read. */
 function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);

@@ -11,7 +11,7 @@ import { MountedFileSystem } from './mounted-file-system.ts';
 import type { MountRecord } from './protocol.ts';
 
 let clonesMade = 0;
-/** This many names always fit into one request. */
+/** Number of names in one request; this many always fit. */
 const FORKS_A_REQUEST = 32;
 
 export class MountedTrees {
@@ -25,7 +25,7 @@ export class MountedTrees {
     this.system = system;
   }
 
-  /** The owner, if one runs. While none runs, every call looks again. */
+  /** The connection to the owner; undefined if no owner runs, and then the next call looks again. */
   private async client(): Promise<OwnerClient | undefined> {
     this.owner ??= OwnerClient.connect(this.storeDirectory);
     const client = await this.owner;
@@ -44,28 +44,31 @@ export class MountedTrees {
     return (await this.list()).find(({ fork }) => fork === name);
   }
 
-  /** The files of a mounted tree. The mount is busy until `end`. Errors: those of `requireSeenHere`, and of open(2). */
+  /**
+   * The files of a mounted tree. The mount is busy until `end` is called on them. Errors: those of `requireSeenHere`
+   * and of open(2).
+   */
   open(mount: MountRecord, isReadOnly: boolean): MountedFileSystem {
     requireSeenHere('open', mount);
     return new MountedFileSystem(this.system, mount, isReadOnly);
   }
 
-  /** A fork of a mounted tree as it is now. EINVAL, EEXIST, ENOENT. */
+  /** Makes a fork `name` of a mounted tree as it is now. EINVAL, EEXIST, ENOENT. */
   async fork(mount: MountRecord, name: string): Promise<TreeInfo> {
     return await (await this.required()).request('fork', { source: mount.fork, name });
   }
 
-  /** A snapshot of a mounted tree as it is now. EINVAL, EEXIST, ENOENT. */
+  /** Makes a snapshot `name` of a mounted tree as it is now. EINVAL, EEXIST, ENOENT. */
   async snapshot(mount: MountRecord, name: string): Promise<TreeInfo> {
     return await (await this.required()).request('snapshot', { source: mount.fork, name });
   }
 
-  /** Checkpoints the mounted trees among these, and returns their names. */
+  /** Asks the owner to checkpoint those trees of `names` that are mounted. Returns their names. */
   async settle(names: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     return await this.ask('settle', (fork) => names.has(fork));
   }
 
-  /** Freezes the mounted trees among these (without `names`, all mounted trees), and returns their names. */
+  /** Asks the owner to freeze those trees of `names` (default: all) that are mounted. Returns their names. */
   async freeze(names: readonly string[] | undefined): Promise<ReadonlySet<string>> {
     return await this.ask('freeze', (fork) => names === undefined || names.includes(fork));
   }
@@ -91,7 +94,7 @@ export class MountedTrees {
     const target = await this.treeAt(files.directory);
     if (target === undefined) return false;
     const slash = path.lastIndexOf('/');
-    // A name that the kernel has not looked up: the rename makes the file known to it.
+    // The owner makes the file under a name that the kernel has not looked up; the rename makes it known to the kernel.
     const targetPath = `${path.slice(0, slash + 1)}.ramet-${process.pid}-${clonesMade++}`;
     try {
       const client = await this.required();

@@ -1,4 +1,4 @@
-/** The handlers of the owner's operations. Parameters come from outside and are checked here. */
+/** The handlers of the owner's operations. They check their parameters, which come from other processes. */
 import { isAbsolute, resolve } from 'node:path';
 import { FsError, PATH_BYTES_MAX } from '../base/index.ts';
 import type { IoMode } from '../fuse/index.ts';
@@ -60,7 +60,7 @@ export function createHandlers(parts: OperationParts): Handlers {
     fork: async (parameters) => {
       const [source, name] = [parameters.text('source'), parameters.text('name')];
       await mounts.sync(source);
-      // This process does not need the new fork open.
+      // This process has no need to keep the new fork open.
       engine.fork(source, name).close();
       return engine.info(name);
     },

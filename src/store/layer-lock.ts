@@ -17,7 +17,7 @@ export class LayerLock {
     this.fd = fd;
   }
 
-  /** Creates and locks the file. EBUSY when another process (or another lock of this one) holds it. */
+  /** Creates and locks the file. EBUSY if another process, or another `LayerLock` of this process, has it locked. */
   static take(system: System, path: string): LayerLock {
     for (;;) {
       const lock = LayerLock.lockFile(system, path, O_RDWR | O_CREAT);
@@ -46,7 +46,7 @@ export class LayerLock {
     }
   }
 
-  /** Undefined when gc removed the file before it was locked. */
+  /** Opens and locks the file. Undefined if gc removed the file before it was locked. */
   private static lockFile(system: System, path: string, flags: number): LayerLock | undefined {
     const fd = system.open(path, flags, 0o600);
     let isOurs = false;

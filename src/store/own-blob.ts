@@ -1,5 +1,5 @@
 /**
- * The blob of one large file while it is written. Offsets in the blob are offsets in the file, and holes are holes. The
+ * The blob of one large file while it is written. Data and holes have the same offsets in the blob as in the file. The
  * builder of a layer writes the blob, completes it, and then seals it together with others.
  */
 import { assert, BLOCK_SIZE, type BlobId } from '../base/index.ts';
@@ -35,14 +35,14 @@ export class OwnBlob {
     return this.writer;
   }
 
-  /** Takes the whole content of an open file by reflink. False, and does nothing, if the host cannot do that. */
+  /** Takes the whole content of an open file by reflink. Returns false, and does nothing, if the host cannot. */
   cloneFrom(source: number): boolean {
     assert(this.writer === undefined && this.state === 'written', 'a clone is the first content of its blob');
     this.writer = BlobWriter.fromClone(this.blobs, this.id, source);
     return this.writer !== undefined;
   }
 
-  /** The length so far, or the length of the clone. */
+  /** Length so far, in bytes, or the length of the clone. */
   get lengthBytes(): number {
     return this.writer?.lengthBytes ?? 0;
   }
@@ -60,14 +60,14 @@ export class OwnBlob {
     this.blobs.read(this.id, position, target, 0, length);
   }
 
-  /** Reads up to `blocksMax` blocks of a clone for their checksums. True when none is left. */
+  /** Reads up to `blocksMax` blocks of a clone for their checksums. Returns true when no block is left. */
   step(blocksMax: number): boolean {
     return this.open().step(blocksMax);
   }
 
   /**
-   * Appends a piece while the caller goes on. Until the promise resolves, the bytes must not change, and the caller
-   * must not call anything else of this blob.
+   * Appends a piece in the background. Until the promise resolves, the bytes must not change, and the caller must call
+   * no other method of this blob.
    */
   append(bytes: Uint8Array, length: number): Promise<void> {
     return this.open().appendPiece(bytes, length);
@@ -81,7 +81,7 @@ export class OwnBlob {
     if (blocks > 0) writer.skip(blocks);
   }
 
-  /** Ends the content at `lengthBytes`, with a hole if the data ends before. Nothing is added after this. */
+  /** Ends the content at `lengthBytes`, with a hole if the data ends before. After this nothing may be added. */
   complete(lengthBytes: number): void {
     this.open().complete(lengthBytes);
     this.state = 'complete';

@@ -24,7 +24,7 @@ import {
 import { requireLowerCount } from './lowers.ts';
 import type { TreeInfo } from './tree.ts';
 
-/** Inode numbers given to a new fork in the transaction that makes it. Most forks never need more. */
+/** How many inode numbers a new fork gets in the transaction that makes the fork. Most forks never need more. */
 const FORK_INODE_RANGE = 4096;
 
 interface InodeRange {
@@ -54,7 +54,7 @@ export class TreeRows {
   /**
    * The frozen layer that forks, snapshots, unions and rollbacks of a tree stand on. A fork must have been frozen
    * before. Call it in the same transaction that puts something on the layer: between two transactions another process
-   * may drop the tree and collect its layers, or flatten them. ENOENT.
+   * may drop the tree and collect its layers, or flatten them. ENOENT if the tree was dropped.
    */
   frozenTop({ name, id }: TreeInfo, operation: string): LayerId {
     const now = this.tables.trees.get(name);
@@ -66,14 +66,14 @@ export class TreeRows {
     return layer;
   }
 
-  /** The layers from `top` down to the base. A missing one ends the chain. */
+  /** The layers from `top` down to the base. A missing layer ends the chain. */
   chainOf(top: LayerId | 0): LayerId[] {
     const chain: LayerId[] = [];
     for (let layer = top; layer !== 0; layer = this.tables.layers.get(layer)?.parent ?? 0) chain.push(layer);
     return chain;
   }
 
-  /** EEXIST when there is a tree of this name. */
+  /** Throws EEXIST if there is a tree of this name. */
   requireFree(name: string, operation: string): void {
     if (this.tables.trees.get(name) === undefined) return;
     throw new FsError('EEXIST', { syscall: operation, path: name, note: 'drop it, or choose another name' });
@@ -125,7 +125,7 @@ export class TreeRows {
    */
   private unionOf(tops: readonly LayerId[], name: string): LayerId {
     const { layers } = this.tables;
-    // A union in a union is replaced by its components. A tree that comes again further down adds nothing.
+    // The components of a union take its place in a new union. A tree that comes again further down adds nothing.
     const components = [...new Set(tops.flatMap((top) => layers.get(top)?.components ?? [top]))];
     requireLowerCount(components.length, name);
     const [first] = components;
@@ -167,7 +167,7 @@ export class TreeRows {
     this.insertTree(name, 'snapshot', layer, root, source);
   }
 
-  /** Makes a fork show another tree, as a new layer over `parent`. It keeps its name and id. */
+  /** Makes a fork show another tree: gives it a new layer over `parent`. The fork keeps its name and id. */
   replaceFork({ name, ...tree }: TreeInfo, root: Ino, parent: LayerId): void {
     const layer = this.insertUpper(root, parent);
     this.tables.trees.put(name, { ...tree, layer, root });
@@ -222,7 +222,7 @@ export class TreeRows {
     });
     const { name, ...tree } = info;
     tables.trees.put(name, { ...tree, layer: next });
-    // Files that are open without a name belong to the fork, so the new layer frees them.
+    // Files that are open without a name belong to the fork, so from now on the new layer has to free them.
     for (const ino of tables.orphans.inos(upper.id)) tables.orphans.put(next, ino);
     return next;
   }

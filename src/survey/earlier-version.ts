@@ -1,6 +1,6 @@
 /**
- * An earlier version of a tree that is being imported: changed files take their unchanged blocks from it. Find it
- * after the builder exists, since the builder keeps gc from freeing these blocks.
+ * An earlier version of a tree that is being imported. Changed files take their unchanged blocks from that version.
+ * Call `find` only when the builder exists, since the builder keeps gc from freeing these blocks.
  */
 import {
   BLOCK_SIZE,
@@ -19,9 +19,9 @@ import { appendRun } from '../extent/index.ts';
 import type { MetaTables } from '../meta/index.ts';
 import type { StoredTree, StoreEngine, TreeInfo } from '../store/index.ts';
 
-/** Blobs whose checksums are kept in memory. */
+/** Number of blobs whose checksums are kept in memory. */
 const SUMS_KEPT = 16;
-/** Blocks compared at once. */
+/** Number of blocks that are compared at once. */
 const PIECE_BLOCKS = 64;
 
 /** A file that is being imported, block by block; a partial last block is filled up with zeros. */
@@ -47,7 +47,8 @@ export class EarlierVersion {
   }
 
   /**
-   * The tree of this name (ENOENT); without a name, the latest snapshot of the same host directory, if there is one.
+   * The version in the tree `name` (ENOENT). Without `name`, the latest snapshot of the host directory `source`;
+   * undefined if there is none.
    */
   static find(engine: StoreEngine, source: string, name?: string): EarlierVersion | undefined {
     if (name !== undefined) return new EarlierVersion(engine, engine.info(name, 'import'));
@@ -65,7 +66,7 @@ export class EarlierVersion {
     return entry?.kind === DT_DIR ? entry.ino : undefined;
   }
 
-  /** The runs of a regular file; none if there is no such file. */
+  /** The runs of a regular file; an empty list if there is no such file. */
   runs(parent: Ino | undefined, name: Name): readonly Run[] {
     const entry = parent === undefined ? undefined : this.tree.entry(parent, name);
     if (entry?.kind !== DT_REG) return [];

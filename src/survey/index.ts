@@ -2,9 +2,9 @@
  * survey: what trees are made of and how they differ: diff, changed paths, disk usage, pages, ranges in host files, and
  * the blocks that a new version can share with an earlier one.
  *
- * Invariants: only `settleOnHost` changes anything. The room sees only what is stored in the tables, so `settleTree`
- * makes a checkpoint first. Neighbours: `store` below, whose trees it reads without opening them; `transfer`,
- * `lifecycle`, the library and the command above.
+ * Invariants: only `settleOnHost` writes to trees. The room sees only what is stored in the tables, so `settleTree`
+ * makes a checkpoint of a tree first. Neighbours: `store` below, whose trees this room reads without opening them;
+ * `transfer`, `lifecycle`, the library and the command above.
  */
 export type { Change } from './change.ts';
 export { type ChangedPaths, changedPaths, diffTrees } from './diff.ts';

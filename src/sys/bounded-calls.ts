@@ -1,6 +1,6 @@
 /**
- * Calls that a separate thread makes; the caller waits for each up to a time limit. A call that gets no answer in time
- * leaves that thread stuck: until its answer comes, every further call fails at once.
+ * Calls that a separate thread makes. The caller waits for each call up to a time limit. A call that gets no answer in
+ * time leaves that thread stuck; until the answer comes, every further call fails at once.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { FsError, type PlainFsError } from '../base/index.ts';
@@ -27,7 +27,7 @@ export interface BoundedThread {
   readonly answered: Int32Array;
   /** The thread's id in /proc, which it sets when it starts. */
   readonly thread: Int32Array;
-  /** The id of the thread that opens the files that this thread reads. */
+  /** The id of the thread that opens the files for this thread to read. */
   readonly opener: Int32Array | undefined;
 }
 
@@ -38,7 +38,7 @@ interface Waiting {
 
 export class BoundedCalls {
   private readonly limitMs: number;
-  /** Receives answers that came too late. */
+  /** Receives the answers that nobody waits for: those that came too late, and those to `send`. */
   private readonly onLate: (method: string, value: unknown) => void;
   // Shared with the thread: see `BoundedThread`.
   private readonly answered = new Int32Array(new SharedArrayBuffer(4));
@@ -49,22 +49,22 @@ export class BoundedCalls {
   private readonly waiting = new Map<number, Waiting>();
   private port: MessagePort | undefined;
   private lastId = 0;
-  /** The last call that got no answer in time. */
+  /** Number of the last call that got no answer in time. */
   private givenUpId = 0;
 
-  /** `opener`: its thread opens the files that this thread reads. */
+  /** The thread of `opener` opens the files that the thread of this object reads. */
   constructor(limitMs: number, onLate: (method: string, value: unknown) => void, opener?: BoundedCalls) {
     this.limitMs = limitMs;
     this.onLate = onLate;
     this.opener = opener;
   }
 
-  /** Whether the thread is in a call that got no answer in time. */
+  /** True while the thread is in a call that got no answer in time. */
   get isStuck(): boolean {
     return Atomics.load(this.answered, 0) < this.givenUpId;
   }
 
-  /** Blocks this thread until the value arrives. Errors: ETIMEDOUT, and those of the call itself. */
+  /** Makes a call and blocks the caller until its value arrives. Errors: ETIMEDOUT, and those of the call itself. */
   call(method: string, args: readonly unknown[]): unknown {
     this.requireMoving(method);
     const id = this.send(method, args);
@@ -84,7 +84,7 @@ export class BoundedCalls {
     return value;
   }
 
-  /** Like `call`, but does not block this thread. Use only one of the two on any one object. */
+  /** Like `call`, but does not block the caller. Use only one of these two methods on an object. */
   callAsync(method: string, args: readonly unknown[]): Promise<unknown> {
     this.requireMoving(method);
     const port = this.channel();

@@ -1,7 +1,8 @@
 /**
- * A system for a thread that must never wait forever for a filesystem that another program serves (FUSE, NFS and the
+ * A `System` for a thread that must never wait for ever for a filesystem that another program serves (FUSE, NFS and the
  * like). Such a filesystem may never answer, or may itself be waiting for this thread. A separate thread
- * (`BoundedCalls`) makes the calls on its files; they fail with ETIMEDOUT where no answer comes in time.
+ * (`BoundedCalls`) makes the calls on the files of such a filesystem. A call fails with ETIMEDOUT if no answer comes in
+ * time.
  *
  * Calls on local filesystems, and all calls of the store itself, go straight to the native system.
  */
@@ -12,14 +13,14 @@ import type { HostStat, System } from './system.ts';
 const READ_BYTES_MAX = 1024 * 1024;
 
 export interface BoundedSystem extends System {
-  /** A thread is in a call that may never return, so this process cannot exit normally: it has to be killed. */
+  /** True while a thread is in a call that may never return. This process then cannot exit and must be killed. */
   readonly isStuck: boolean;
 }
 
 /** `inner` is the native system; no call waits longer than `limitMs`. */
 export function createBoundedSystem(inner: System, limitMs: number): BoundedSystem {
   const mounts = new HostMounts(inner);
-  /** Descriptors of files that another program serves. They are in the separate thread's table, not in this one's. */
+  /** Descriptors of files that another program serves. Only the separate thread can use them. */
   const served = new Set<number>();
   const closeLate = (method: string, value: unknown): void => {
     if (method.startsWith('open') && typeof value === 'number') calls.send('close', [value]);
@@ -76,14 +77,14 @@ export function createBoundedSystem(inner: System, limitMs: number): BoundedSyst
       target.set(got, offset);
       return got.length;
     },
-    // Bytes of another filesystem cannot be shared.
+    // The store cannot share blocks with another filesystem.
     cloneFile: (source, target) => !served.has(source) && inner.cloneFile(source, target),
     cloneRange: (source, from, length, target, to) =>
       !served.has(source) && inner.cloneRange(source, from, length, target, to),
   };
 }
 
-/** Does what `pread` does; without `mayWait`, what `tryPread` does. */
+/** Does what `pread` does if `mayWait` is true, otherwise what `tryPread` does. */
 function readServed(
   calls: BoundedCalls,
   fd: number,
@@ -118,7 +119,7 @@ function servedHost(inner: System, calls: BoundedCalls, served: ReadonlySet<numb
     readDirectory: asked('readDirectory', inner.readDirectory),
     seekData: asked('seekData', inner.seekData),
     seekHole: asked('seekHole', inner.seekHole),
-    // `asked` allocates an array for each call, so these, which are made for every name and every read, do without it.
+    // Calls that are made for every name or every read do without `asked`, which allocates an array for each call.
     statFile: (fd) => (served.has(fd) ? (calls.call('statFile', [fd]) as HostStat) : inner.statFile(fd)),
     statAt: (directory, name, isLocal) =>
       served.has(directory)

@@ -11,13 +11,13 @@ import { O_NONBLOCK } from './open-flags.ts';
 import { AT_EMPTY_PATH, AT_FDCWD } from './statx.ts';
 
 export interface Kernel {
-  /** read(2). Bytes, or -errno. */
+  /** read(2). Returns the number of bytes, or -errno. */
   read(fd: number, address: number, length: number): number;
-  /** write(2). Bytes, or -errno. */
+  /** write(2). Returns the number of bytes, or -errno. */
   write(fd: number, address: number, length: number): number;
-  /** writev(2) of `count` pairs (address, length) of 64 bits. Bytes, or -errno. */
+  /** writev(2) of `count` pairs (address, length) of 64 bits each. Returns the number of bytes, or -errno. */
   writev(fd: number, iovec: BigUint64Array, count: number): number;
-  /** The address of an array's bytes. They do not move while the array lives. */
+  /** The address of an array's bytes, which do not move while the array lives. */
   addressOf(bytes: Uint8Array): number;
   /** A new epoll instance, epoll(7), closed on exec. */
   createEpoll(): number;
@@ -35,7 +35,7 @@ export interface Kernel {
   yieldCpu(): void;
   /**
    * A read-only view of the tree under `directory`, as a descriptor: a bind mount without a mount point, which ends
-   * when the descriptor is closed. Files below it are opened by `/proc/self/fd/<descriptor>/…`. EPERM without
+   * when the descriptor is closed. Files below it have paths `/proc/self/fd/<descriptor>/…`. EPERM without
    * CAP_SYS_ADMIN, ENOSYS before Linux 5.12.
    */
   readOnlyView(directory: string): number;
@@ -55,11 +55,11 @@ export interface Kernel {
    * Undefined when the other side ends without sending a descriptor.
    */
   receiveDescriptor(socket: number): number | undefined;
-  /** Reads and writes of the open file return EAGAIN instead of waiting. */
+  /** Makes reads and writes of an open file fail with EAGAIN instead of waiting. */
   setNonBlocking(fd: number): void;
   /** mount(2). EPERM, ENOENT, ENOTDIR, EBUSY, ENODEV. */
   mount(source: string, target: string, type: string, flags: number, options: string): void;
-  /** The error of a message call that returned `-errno`. */
+  /** The error for a `read`, `write` or `writev` that returned `-errno`. */
   failure(errno: number, syscall: string): FsError;
   /** umount2(2). EBUSY, EINVAL (no mount point), EPERM. */
   unmount(target: string, flags: number): void;

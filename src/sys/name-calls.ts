@@ -16,7 +16,7 @@ import type { System } from './system.ts';
 
 const MODE_DIRECTORY = 0o700;
 export const HAS_PROC = process.platform === 'linux';
-/** The paths by which files were opened, by descriptor; kept only where there is no /proc. */
+/** The paths by which files were opened, by descriptor; empty where there is /proc. */
 const openedBy = new Map<number, Buffer>();
 
 type Path = string | Buffer;
@@ -35,7 +35,7 @@ export function attempt<T>(
   }
 }
 
-/** Opens a file by a path, a string or bytes; child processes do not inherit the descriptor. */
+/** Opens a file by a path in text or bytes. Child processes do not inherit the descriptor. */
 export function openAt(path: Path, flags: number, mode?: number): number {
   const fd = attempt('open', path, undefined, () => openSync(path, flags | O_CLOEXEC, mode));
   if (!HAS_PROC) openedBy.set(fd, Buffer.from(path));
@@ -43,8 +43,8 @@ export function openAt(path: Path, flags: number, mode?: number): number {
 }
 
 /**
- * A path to a name in an open directory, valid even after the directory was renamed. Where there is no /proc, it starts
- * with the path by which the directory was opened.
+ * A path to a name in an open directory. With /proc the path stays valid when the directory is renamed. Without /proc
+ * the result begins with the path by which the directory was opened.
  */
 export function pathIn(directory: number, name: Uint8Array): Buffer {
   const opened = HAS_PROC ? undefined : openedBy.get(directory);

@@ -6,10 +6,10 @@ import type { Libc } from './libc.ts';
 import { AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, StatxBuffer } from './statx.ts';
 import type { System } from './system.ts';
 
-/** unlinkat(2). */
+/** Flag of unlinkat(2). */
 const AT_REMOVEDIR = 0x200;
 
-/** `name`: the buffer for the name that a call is about. */
+/** `name` is the buffer into which each call puts the name that it is about. */
 export function namedCalls(libc: Libc, name: CString) {
   const stat = new StatxBuffer();
   /** The second name of calls that take two. */

@@ -1,4 +1,4 @@
-/** The system through libc, with everything that the host can do. For Linux, where koffi loads. */
+/** The system through libc, with everything that the host can do. Needs Linux, and koffi to load. */
 import { BLOCK_SIZE } from '../base/index.ts';
 import { asyncCalls } from './async-calls.ts';
 import { frameCalls } from './frames.ts';
@@ -18,7 +18,7 @@ export function createNativeSystem(): System | Error {
 }
 
 function nativeSystem(libc: Libc): System {
-  // Views are stitched from blocks of 4,096 bytes; a machine with larger pages cannot map those one by one.
+  // Views are made of blocks of 4,096 bytes; a machine with larger pages cannot map such blocks one by one.
   const memory = libc.getpagesize() === BLOCK_SIZE ? { ...nativeMemory(libc), ...frameCalls } : withoutMemory;
   return {
     kind: 'native',

@@ -13,11 +13,11 @@ export const STATX_SIZE = 0x200;
 export const STATX_BLOCKS = 0x400;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_BTIME = 0x800;
-/** Linux 6.10. */
+/** Since Linux 6.10. */
 const STATX_SUBVOL = 0x8000;
-/** Every field of `HostStat`. A kernel leaves bits that it does not know out of its answer. */
+/** The mask of all fields of `HostStat`. A kernel leaves bits that it does not know out of its answer. */
 const STATX_HOST = STATX_BASIC_STATS | STATX_BTIME | STATX_SUBVOL;
-/** Answers from the cache: no server of a filesystem is asked. */
+/** Makes the kernel answer from its cache, without asking the server of a filesystem. */
 export const AT_STATX_DONT_SYNC = 0x4000;
 /** A bit of stx_attributes, valid only where stx_attributes_mask has it too. */
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
@@ -44,7 +44,7 @@ export class StatxBuffer {
     return uint64(this.words, 12) * SECTOR_BYTES;
   }
 
-  /** `major:minor`, as in mountinfo. */
+  /** Number of the device that the file is on, `major:minor` as in mountinfo. */
   get device(): string {
     return `${this.words[34]}:${this.words[35]}`;
   }
@@ -70,7 +70,7 @@ export class StatxBuffer {
     };
   }
 
-  /** Whether the kernel says which files are mount points (Linux 5.8). */
+  /** True if the kernel says which files are mount points (since Linux 5.8). */
   get tellsMountPoints(): boolean {
     return (this.words[14]! & STATX_ATTR_MOUNT_ROOT) !== 0;
   }
@@ -81,7 +81,7 @@ export class StatxBuffer {
   }
 }
 
-/** makedev(3) of glibc: minor bits 0-7, major bits 0-11, minor bits 8-31, major bits 12-31. */
+/** makedev(3) of glibc. From the lowest bit: minor bits 0-7, major bits 0-11, minor bits 8-31, major bits 12-31. */
 export function deviceNumber(major: number, minor: number): number {
   const low = (minor & 0xff) + (major & 0xfff) * 2 ** 8;
   return low + (minor >>> 8) * 2 ** 20 + (major >>> 12) * 2 ** 44;
@@ -90,8 +90,8 @@ export function deviceNumber(major: number, minor: number): number {
 const found = new StatxBuffer();
 
 /**
- * The number (`major:minor`) of the device that a path leads to. The call asks no filesystem, because the last part of
- * the path may lie in one that this process serves. Undefined where the path leads nowhere, or without libc.
+ * The number (`major:minor`) of the device that has the file to which a path leads; undefined if the path leads
+ * nowhere, or without libc. The call asks no server of a filesystem, because this process may be that server.
  */
 export function deviceOfLink(link: string): string | undefined {
   const libc = loadLibc();

@@ -17,12 +17,12 @@ import { HostWriter } from './host-writer.ts';
 import type { Pacing } from './pacing.ts';
 import { childPath, type TreeItem, type TreeReader } from './tree-walk.ts';
 
-/** The mode of a directory until it is filled: only the exporter has access. */
+/** The mode of a directory until it is filled; only the exporter has access. */
 const FILLING_MODE = 0o700;
 
 /**
- * Fills a directory that is absent or empty. ENOTDIR, ENOTEMPTY: something else is there; ENOENT: its parent is
- * missing.
+ * Exports to a directory that is absent or empty. ENOTDIR or ENOTEMPTY if something else is there, ENOENT if the parent
+ * is missing.
  */
 export async function exportDirectory(
   system: System,
@@ -78,7 +78,7 @@ function makeDirectory(system: System, destination: string): number {
   }
 }
 
-/** Errors of all calls that lead to making the directory are shown as errors of mkdir. */
+/** Makes a call that is part of making the directory `path`; throws its error as an error of mkdir. */
 function making<T>(path: string, call: () => T): T {
   try {
     return call();
@@ -102,7 +102,7 @@ class DirectoryExport {
     this.writer = new HostWriter(files, reader, tally, pacing);
   }
 
-  /** Fills a new directory, and sets its attributes last: filling it changes its times. */
+  /** Fills a new directory. Sets its attributes last, because filling it changes its times. */
   async fill(path: string, item: TreeItem): Promise<void> {
     const { files } = this;
     for (const name of this.reader.whiteouts(path)) this.whiteout(childPath(path, name));
@@ -130,7 +130,7 @@ class DirectoryExport {
       this.files.naming('link', item.path, () => this.files.link(firstPath, item.path, false));
       this.tally.hardLinks++;
     } catch (error) {
-      // The first name does not exist: it is a device that could not be made.
+      // ENOENT: the first name does not exist, because the file is a device that could not be made.
       if (!(error instanceof FsError) || error.code !== 'ENOENT' || isFileMode(item.attributes.mode))
         throw error;
       this.tally.note(

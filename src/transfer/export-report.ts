@@ -2,7 +2,7 @@
 import { type Counts, type Note, Tally } from './tally.ts';
 
 export type ExportNoteKind =
-  /** The host does not let us give files to others: they belong to the exporting user. */
+  /** The host does not let this user give files to others, so they belong to this user. */
   | 'owner'
   /** The host refused an extended attribute of this name. */
   | 'xattr'
@@ -15,7 +15,7 @@ export type ExportFormat = 'directory' | 'tar';
 
 export interface ExportReport extends Counts {
   readonly name: string;
-  /** Absolute; '-' for a stream. */
+  /** Absolute path of the directory or archive; '-' for a stream. */
   readonly destination: string;
   readonly format: ExportFormat;
   readonly durationMs: number;

@@ -4,7 +4,7 @@ import { FsError, isSameTimespec, SECTOR_BYTES } from '../base/index.ts';
 import { type DataSegment, dataSegments } from '../extent/index.ts';
 import type { HostStat, System } from '../sys/index.ts';
 
-/** Whether a file is, as far as the host says, the same file with the same content as before. */
+/** True if two stats show, as far as a host tells, the same file with the same content. */
 export function isUnchanged(before: HostStat, after: HostStat): boolean {
   return (
     before.ino === after.ino &&
@@ -21,7 +21,7 @@ export function withPath(error: unknown, syscall: string, path: string): unknown
   return error.in({ syscall: error.syscall ?? syscall, path });
 }
 
-/** The data segments of an open host file. One with all its blocks allocated is one segment, without a seek. */
+/** The data segments of an open host file. A file with all blocks allocated is one segment, which takes no seek. */
 export function hostSegments(system: System, fd: number, stat: HostStat): DataSegment[] {
   if (stat.size === 0) return [];
   if (stat.blocks * SECTOR_BYTES >= stat.size) return [{ start: 0, end: stat.size }];

@@ -16,7 +16,8 @@
  * dropped content.
  *
  * Order of the reap: leases → builders → journals → mark. A process that starts after the leases were read knows only
- * reachable blocks; the journal of a process that died after that is stored before the mark.
+ * reachable blocks. A process that dies after the leases were read leaves a journal. The reap stores that journal
+ * before the mark, so the mark sees its references.
  */
 import {
   BLOCK_SIZE,
@@ -41,16 +42,17 @@ export interface GcReport {
   readonly bytesFreed: number;
   /** Blobs whose checksums this run computed, because the process that froze them did not finish. */
   readonly blobsSealed: number;
-  /** Files left behind by a crash. */
+  /** Files that a crash had left behind, and that this run removed. */
   readonly filesRemoved: number;
-  /** Dropped layers and blobs that could not be freed yet. */
+  /** Dropped layers that could not be freed yet. */
   readonly layersWaiting: number;
+  /** Dropped blobs that could not be freed yet. */
   readonly blobsWaiting: number;
-  /** Processes that may still use dropped space. */
+  /** Numbers of the processes that may still use dropped space. */
   readonly waitingFor: readonly number[];
-  /** Whether an import or a dedupe was under way: then nothing more was dropped or reaped. */
+  /** True if the run met an import or a dedupe under way. From then on it dropped and reaped nothing. */
   readonly isImportRunning: boolean;
-  /** Forks whose journal could not be read, each with the problem. If there are any, nothing was freed. */
+  /** Forks whose journals could not be read, each with the problem. If there are any, nothing was freed. */
   readonly unreadableForks: readonly string[];
 }
 
@@ -132,8 +134,8 @@ class Collection {
   }
 
   /**
-   * Changes rows in slices, each in an epoch of its own. Stops when an import begins: either this transaction sees the
-   * import's builder, or the builder begins later and does not find the removed rows.
+   * Calls `change` for each item, in slices, each a transaction with an epoch of its own. Stops when an import begins.
+   * An import that a slice does not see begins after the slice, so its builder does not find the removed rows.
    */
   private inSlices<T>(items: readonly T[], change: (item: T, epoch: number) => void): void {
     const { tables } = this.engine;
@@ -177,7 +179,7 @@ class Collection {
     return candidates;
   }
 
-  /** The dead blocks of a blob that still take space. None where the host cannot punch. */
+  /** The dead blocks of a blob that still take space; none if the host cannot punch holes. */
   private deadRanges(blob: BlobId, record: BlobRecord, live: RangeSet): Range[] {
     const { system, blobs } = this.engine;
     if (system.kind !== 'native') return [];
@@ -187,7 +189,7 @@ class Collection {
     try {
       fd = blobs.descriptor(blob);
     } catch (error) {
-      // The blob's file is missing, which fsck reports.
+      // The blob's file is missing. fsck reports that.
       if (isFsError(error)) return [];
       throw error;
     }
@@ -253,7 +255,7 @@ class Collection {
     this.reapBlobs(due, marks);
   }
 
-  /** Dropped layers, uppermost first: a crash in between leaves no layer without its parent. */
+  /** Dropped layers, uppermost first, so that a crash between two removals leaves no layer without its parent. */
   private droppedLayers(marks: Marks): { readonly layer: LayerId; readonly epoch: number }[] {
     const dropped: { layer: LayerId; epoch: number; depth: number }[] = [];
     for (const [layer, { droppedEpoch, depth }] of this.engine.tables.layers.entries()) {
@@ -263,7 +265,7 @@ class Collection {
     return dropped.sort((a, b) => b.depth - a.depth);
   }
 
-  /** Removes a layer with its rows and its journal. False when it is locked: another process is dropping it. */
+  /** Removes a layer with its rows and its journal. Returns false if another process has the journal locked. */
   private removeLayer(layer: LayerId): boolean {
     const { system, layout, tables } = this.engine;
     let lock: LayerLock | undefined;
@@ -293,7 +295,7 @@ class Collection {
     let next = 0;
     while (next < due.length) {
       const unlinked: BlobId[] = [];
-      // In a transaction: an `undrop` of another process comes before it, or finds that the blob is gone.
+      // Each slice is a transaction, so an `undrop` of another process comes before it or finds that the blob is gone.
       tables.slice((isSpent) => {
         do {
           const [blob, { epoch }] = due[next]!;
@@ -314,7 +316,7 @@ class Collection {
     }
   }
 
-  /** Frees a blob or ranges of it. Returns the ranges that are left when the slice is over. */
+  /** Frees a blob or ranges of it. Returns the ranges that are still to be freed when the slice is over. */
   private reapBlob(
     blob: BlobId,
     dropped: DroppedRecord,
@@ -325,7 +327,7 @@ class Collection {
     const { tables, blobs } = this.engine;
     const record = tables.blobs.get(blob);
     const live = marks.blocks.get(blob);
-    // The bytes are in a host file, not in the store: only the row is removed.
+    // The bytes of a blob that is not stored are in a host file, so only the row of the blob is removed.
     if (!blobs.isStored(blob) && live === undefined) for (const table of tables.elsewhere) table.remove(blob);
     if (record === undefined) return [];
     if (dropped.ranges.length > 0) return this.punch(blob, dropped.ranges, live, isSpent);
@@ -373,13 +375,14 @@ function piecesOf(ranges: readonly Range[]): Range[] {
 }
 
 /**
- * Whether a fork appends to the blob: only the fork's owner knows which blocks are written but not yet in the tables.
+ * True while a fork may append to the blob. Then gc leaves the blob alone, since only the fork's owner knows which
+ * blocks are written but not yet in the tables.
  */
 function isInUse(record: BlobRecord, marks: Marks): boolean {
   return record.state === 'active' && marks.layers.has(record.layer);
 }
 
-/** Whether an import (its layer is locked) or a dedupe is under way, in this process or another. */
+/** True while an import (which locks its layer) or a dedupe is under way, in this process or another. */
 function hasLivingBuilder({ system, layout, tables }: StoreEngine): boolean {
   if (LayerLock.isHeld(system, layout.dedupeLockPath)) return true;
   for (const [layer, { state }] of tables.layers.entries()) {

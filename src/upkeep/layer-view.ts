@@ -32,14 +32,14 @@ export function layerView(tables: MetaTables, records: Records, top: LayerId | 0
 }
 
 /**
- * Whether a layer may stand on another: it has a greater depth. Pass `layers` reports a layer that may not; the other
- * passes need this check so that they end.
+ * True if the layer of `record` may stand on `layer`, that is, has a greater depth. Pass `layers` reports a layer that
+ * stands on a wrong one; the other passes need this check so that they end.
  */
 function isBelow(records: Records, layer: LayerId | 0, record: LayerRecord): boolean {
   return layer !== 0 && (records.get(layer)?.depth ?? Number.POSITIVE_INFINITY) < record.depth;
 }
 
-/** Whether the host holds the content of a layer, so that there are no rows to check. */
+/** True if the host holds the content of a layer, or of a component of it, so that there are no rows to check. */
 export function isLiveLayer(records: Records, layer: LayerId | 0): boolean {
   const record = layer === 0 ? undefined : records.get(layer);
   if (record === undefined) return false;
@@ -47,7 +47,7 @@ export function isLiveLayer(records: Records, layer: LayerId | 0): boolean {
   return record.host !== undefined || record.components?.some(isLive) === true;
 }
 
-/** Whether a layer, or one below it, is live. */
+/** True if a layer, or a layer below it, is live. */
 export function standsOnLive(records: Records, layer: LayerId | 0): boolean {
   for (let next = layer; next !== 0; ) {
     if (isLiveLayer(records, next)) return true;

@@ -11,18 +11,21 @@ export interface Credentials {
 export interface Caller extends Credentials {
   /** Mode bits that new inodes do not get; ignored where their directory has a default ACL. */
   readonly umask: number;
-  /** May do everything: the library's own user, or a mount, where the kernel has already checked permission. */
+  /** True if the caller may do everything: the library's own user, or a mount, where the kernel checks permission. */
   readonly isTrusted: boolean;
   /**
-   * Files that this caller writes lose set-user-ID and set-group-ID, as without CAP_FSETID. Matters only for trusted
-   * callers and user 0: writes by other callers always clear these bits.
+   * True if files that this caller writes lose set-user-ID and set-group-ID, as without CAP_FSETID. Matters only for
+   * trusted callers and user 0, because writes by other callers always clear these bits.
    */
   readonly clearsSetId: boolean;
 }
 
 const NO_GROUPS: readonly number[] = [];
 
-/** `umask` is masked as umask(2) does: it must not clear type bits, because a mode of 0 is a tombstone. */
+/**
+ * A trusted caller. Like umask(2), this ignores all but the permission bits of `umask`. A new inode must not lose its
+ * type bits, because a mode of 0 is a tombstone.
+ */
 export function trustedCaller(uid: number, gid: number, umask: number, clearsSetId = false): Caller {
   return { uid, gid, groups: NO_GROUPS, umask: umask & 0o777, isTrusted: true, clearsSetId };
 }
@@ -35,7 +38,7 @@ export function isSuperuser(caller: Caller): boolean {
   return caller.isTrusted || caller.uid === 0;
 }
 
-/** Whether the caller may set, or leave set, the set-group-ID bit of a file of group `gid`. */
+/** True if the caller may set, or leave set, the set-group-ID bit of a file of group `gid`. */
 export function mayGiveGroup(caller: Caller, gid: number): boolean {
   return isSuperuser(caller) || isInGroup(caller, gid);
 }

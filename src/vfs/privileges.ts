@@ -10,8 +10,8 @@ import type { TreeContext } from './context.ts';
 const CAPABILITY = 'security.capability';
 
 /**
- * Call this with the draft for every change of a file's bytes. As on Linux, every write removes capabilities, and the
- * set-ID bits stay when a superuser without `clearsSetId` writes.
+ * Call this with the draft for every change of a file's bytes. As on Linux, every write removes capabilities, and also
+ * the set-ID bits unless a superuser without `clearsSetId` writes.
  */
 export function dropPrivileges(
   context: TreeContext,
@@ -30,7 +30,7 @@ export function hasSetId(mode: number): boolean {
   return (mode & (S_ISUID | S_ISGID)) !== 0;
 }
 
-/** The mode without set-user-ID and set-group-ID. S_ISGID stays where the group may not execute. */
+/** The mode without set-user-ID and set-group-ID. S_ISGID stays if the group may not execute the file. */
 export function withoutSetId(mode: number): number {
   const group = (mode & 0o010) !== 0 ? S_ISGID : 0;
   return mode & ~(S_ISUID | group);

@@ -5,7 +5,7 @@
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../base/index.ts';
 
 export const ACCESS_ACL = 'system.posix_acl_access';
-/** New inodes in a directory inherit it. */
+/** The ACL that new inodes in a directory inherit. */
 export const DEFAULT_ACL = 'system.posix_acl_default';
 
 export const XATTR_VALUE_BYTES_MAX = 65_536;
@@ -20,9 +20,9 @@ export function isAclName(name: string): name is AclName {
 }
 
 /**
- * Why a file of this mode cannot have an attribute of this name: ERANGE for the length of the name, EPERM for `user.`
- * unless the file is a regular file or a directory, EINVAL for a prefix alone or a zero byte in the name, ENOTSUP for
- * all other names. Undefined where the file can have it.
+ * The error for an attribute of this name on a file of this mode; undefined if the file can have the attribute. ERANGE
+ * for the length of the name, EPERM for `user.` unless the file is a regular file or a directory, EINVAL for a prefix
+ * alone or a zero byte in the name, ENOTSUP for all other names.
  */
 export function xattrRefusal(
   name: string,
@@ -32,7 +32,7 @@ export function xattrRefusal(
   const type = mode & S_IFMT;
   if (name.startsWith('user.') && type !== S_IFREG && type !== S_IFDIR) return 'EPERM';
   const namespace = NAMESPACES.find((prefix) => name.startsWith(prefix));
-  // A zero byte in a name is EINVAL, because in lists of names it ends each name.
+  // A name cannot contain a zero byte, because a zero byte ends each name in a list of names.
   if (namespace !== undefined) return name === namespace || name.includes('\0') ? 'EINVAL' : undefined;
   return isAclName(name) && type !== S_IFLNK ? undefined : 'ENOTSUP';
 }
