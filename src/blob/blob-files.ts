@@ -69,7 +69,10 @@ export class BlobFiles {
     return [...this.files.values()];
   }
 
-  /** A descriptor for reading, valid until the next call for another blob, or while the file is pinned. */
+  /**
+   * A descriptor for reading. It is valid until the next call for another blob; if the file is pinned, until it is
+   * unpinned.
+   */
   descriptor(file: BlobFile): number {
     file.lastUse = ++this.tick;
     if (file.fd === -1) this.openAs(file, O_RDONLY);

@@ -204,7 +204,7 @@ export class HostLayer implements DerivedLower {
     return stat !== undefined && this.directories.isAt(place, stat) ? stat : undefined;
   }
 
-  /** The stat of whichever file is at the path now. */
+  /** The stat of whichever file is at the path now; undefined if there is none. */
   private statPath(place: HostPlace): HostStat | undefined {
     try {
       return this.inParent(place, (directory, name) => this.directories.statIn(directory, name));
@@ -249,7 +249,10 @@ export class HostLayer implements DerivedLower {
     });
   }
 
-  /** The directory that a place lies in. Finds it by the path if the place was learned from an origin. */
+  /**
+   * Inode number of the directory that a place lies in; 0 if it is gone. If the place was learned from an origin, finds
+   * the directory by the path.
+   */
   private parentOf(place: HostPlace): Ino {
     let directory: Ino = this.places.root;
     if (place.parent === 0) {

@@ -135,7 +135,10 @@ function ownerOf(place: string): number | undefined {
   }
 }
 
-/** Resolves a path: `real` is the path without symlinks, `links` are the symlinks on the way. */
+/**
+ * Resolves a path: `real` is the path without symlinks, `links` are the symlinks on the way. If there are too many of
+ * them, `real` is the absolute path as given, and `links` is empty.
+ */
 function walk(directory: string): { readonly real: string; readonly links: readonly string[] } {
   const absolute = path.resolve(directory);
   const links: string[] = [];

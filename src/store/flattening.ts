@@ -72,7 +72,7 @@ const SLICE_ROWS = 500;
 /** Writes rows inside a transaction. */
 type Put = () => void;
 
-/** A new layer while it is built. */
+/** One flattening under way: the new layer while it is built. */
 export class Flattening {
   private readonly tables: MetaTables;
   private readonly system: System;

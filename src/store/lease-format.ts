@@ -8,7 +8,7 @@
 import { ByteReader, ByteWriter, DecodeError } from '../base/index.ts';
 
 export const LEASE_BYTES = 12;
-/** The epoch of a process that has no tree open: newer than everything. */
+/** The epoch of a process that has no tree open; it is above every epoch of the store. */
 export const NO_EPOCH = Number.MAX_SAFE_INTEGER;
 
 export interface LeaseRecord {

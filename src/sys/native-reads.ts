@@ -50,7 +50,7 @@ export class NativeReads {
     this.last = new LastAddress(libc);
   }
 
-  /** A `pread` or `tryPread` that reads with `readAt`. */
+  /** Returns a `pread` or `tryPread` that reads with `readAt`. */
   by(readAt: ReadAt): System['pread'] {
     return (fd, target, offset, length, position) => {
       checkSpan(target, offset, length);
