@@ -141,8 +141,8 @@ export class Fork {
   /**
    * Lets ranges of files share the blocks of a range of `source` where they have the same bytes:
    * ioctl_fideduperange(2). Offsets must be multiples of 4,096 bytes. If the length is not, the last, incomplete block
-   * is shared only if both ranges end at the end of their files. No content and no time changes. Throws EBADF, EISDIR,
-   * EINVAL for the source; errors of a destination are in its result. EBUSY while the fork is mounted.
+   * is shared only if both ranges end at the end of their files. Content and times stay as they are. Throws EBADF,
+   * EISDIR, EINVAL for the source; errors of a destination are in its result. EBUSY while the fork is mounted.
    *
    * ```js
    * const [result] = fork.extentSame('/a.bin', 0, 8192, [{ file: '/b.bin', offset: 0 }]);
@@ -250,9 +250,9 @@ export class Fork {
   }
 
   /**
-   * Makes the fork equal to a snapshot. Its former state is kept as a snapshot, whose name is returned, unless
-   * `discard` is set. Get the fork's `fs` again afterwards. EBUSY while files of the fork are open or mapped here, or
-   * it is mounted; ENOENT.
+   * Makes the fork equal to a snapshot. Keeps the fork's former state as a snapshot and returns the snapshot's name,
+   * unless `discard` is set. Get the fork's `fs` again afterwards. EBUSY while files of the fork are open or mapped
+   * here, or it is mounted; ENOENT.
    */
   async rollback(snapshot: string, options: RollbackOptions = {}): Promise<string | undefined> {
     checks.checkString(snapshot, 'snapshot');

@@ -58,7 +58,7 @@ export function planCommit(parts: PlanParts): CommitPlan {
   const conflicts: CommitConflict[] = [];
   /** Paths that stay different from the fork, so that nothing is put into them. */
   const blocked = new Set<string>();
-  /** Whether the target has a directory, by path. */
+  /** For each path: whether it is a directory in the target. */
   const present = new Map<string, boolean>();
   let unchanged = 0;
   for (const path of [...paths].sort()) {
@@ -97,7 +97,7 @@ export function isDirectory(mode: number | undefined): boolean {
   return mode !== undefined && isDirectoryMode(mode);
 }
 
-/** Also false if the path has a symlink in it. */
+/** True if the path is a directory in the target. False also if the path has a symlink in it. */
 function isDirectoryIn(target: HostTarget, path: string): boolean {
   return path === '' || isDirectory(statIn(target, path)?.mode);
 }

@@ -42,7 +42,7 @@ export class LowerChain {
     return undefined;
   }
 
-  /** The record of a living inode, given its recorded one. */
+  /** The same as `record`, for a caller that has what `recorded` returned. */
   protected living(ino: Ino, recorded: InodeRecord | undefined): InodeRecord | undefined {
     const record = recorded ?? this.derived?.inode(ino);
     return record?.mode === 0 ? undefined : record;

@@ -327,7 +327,7 @@ export class Mapping {
     return this.write(from, ZEROS, 0, to - from, false);
   }
 
-  /** False for a hole. */
+  /** True if the block has data; false if it lies in a hole. */
   private hasBlock(block: number): boolean {
     this.extents.locate(block);
     return this.extents.foundBlob !== 0;

@@ -6,8 +6,8 @@
 import { COUNTED_END, checked, type Format } from './fields.ts';
 
 /**
- * The value of a counter without a row. Allocated numbers start at 1; inode numbers start at 2, since in FUSE 1 is the
- * root.
+ * The value of a counter without a row. Allocated numbers start at 1; inode numbers start at 2, since FUSE calls the
+ * root 1.
  */
 export const COUNTER_STARTS = {
   nextBlob: 1,

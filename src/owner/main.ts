@@ -1,6 +1,6 @@
 /**
  * The program of an owner process: `main.js STORE`. It writes a `StartReport`, one line, to descriptor 3 (if that is
- * open) and closes the descriptor. SIGTERM, SIGINT and SIGHUP end the process in order.
+ * open) and closes the descriptor. SIGTERM, SIGINT and SIGHUP make the process unmount everything and end.
  */
 import { closeSync, writeSync } from 'node:fs';
 import { createMountServer } from '../fuse/index.ts';

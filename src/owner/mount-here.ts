@@ -28,7 +28,7 @@ export function requireSeenHere(operation: string, mount: MountRecord): void {
   if (!isSeenHere(mount)) throw notSeenHere(operation, mount);
 }
 
-/** True when this process finds the tree at the mount point, or cannot tell. */
+/** True if this process finds the tree at the mount point, or if it cannot list its mounts. */
 function isSeenHere({ fork, directory, device }: MountRecord): boolean {
   const mounts = mountsOf();
   if (mounts.length === 0) return true;

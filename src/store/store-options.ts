@@ -26,9 +26,9 @@ export interface StoreOptions {
    * for a process that serves other processes, since these would have to wait too. Default: no limit.
    */
   readonly lockWaitMsMax?: number;
-  /** Layers under a tree before they are flattened in the background. Default: 16. */
+  /** The most layers that a tree may stand on before it is flattened in the background. Default: 16. */
   readonly chainLayersMax?: number;
-  /** Milliseconds between two commit marks: a power cut may lose the changes of this long. Default: 2,000. */
+  /** Milliseconds between two commit marks: a power cut may lose the changes made in this time. Default: 2,000. */
   readonly commitMarkMs?: number;
   /** The cache of what open trees have read. Default: one cache for all stores of the process. */
   readonly cache?: TreeCache;

@@ -186,7 +186,7 @@ class PageSurvey {
   }
 
   /**
-   * False for a file that a higher component of a union hides. True for all others, since in other trees an inode
+   * False for a file that a higher component of a union hides. True for all other files: outside unions, an inode
    * without a name has no record.
    */
   private hasName({ base }: StoredTree, ino: Ino): boolean {

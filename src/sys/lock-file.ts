@@ -1,6 +1,6 @@
 /**
- * A lock as a file that names the process that holds it and its start time. The lock of a process that has ended does
- * not count, so `kill -9` leaves no lock behind.
+ * A lock in the form of a file that names the process that holds the lock, and the start time of that process. The lock
+ * of a process that has ended does not count, so `kill -9` leaves no lock behind.
  *
  * Such a lock is weaker than flock(2) in two ways. Processes that do not see each other in /proc (containers over one
  * directory) each conclude that the other has ended. And two processes that take over a dead lock in the same instant

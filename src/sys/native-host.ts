@@ -200,7 +200,7 @@ function xattrCalls(libc: Libc, path: CString) {
     return values;
   }
 
-  /** `llistxattr` does not follow symlinks. */
+  /** Reads the attributes of the file at a path. With `llistxattr`, does not follow a symlink. */
   function readAt(list: 'listxattr' | 'llistxattr', at: Buffer, shown?: Buffer): Map<string, Buffer> {
     const get = list === 'listxattr' ? 'getxattr' : 'lgetxattr';
     const file = path.set(at, list);

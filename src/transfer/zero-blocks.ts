@@ -11,8 +11,8 @@ export const PIECE_BYTES = 1024 * 1024;
  */
 export const SPARSE_SHARE = 4;
 /**
- * A hole of up to this size at the start does not yet make content sparse that is read in order: the content may still
- * turn out to be dense.
+ * Content that is read in order does not yet count as sparse if it starts with a hole of up to this size, since it may
+ * still turn out to be dense.
  */
 const FIRST_HOLE_BYTES_MAX = 64 * 1024 * 1024;
 /** Shorter stretches of zeros stay data: the additional piece in the map would cost more than the zeros do. */
