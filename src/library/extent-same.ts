@@ -65,7 +65,7 @@ export function shareExtents(
     checkInteger(destination.offset, 'offset', 0);
   }
   return withFile(parts, SYSCALL, source, READ_ONLY, (from) => {
-    // Check the source first: its failures belong to no destination.
+    // Check the source first, because its failures belong to no destination.
     parts.fileSystem.extentSame(from, sourceOffset, length, []);
     return destinations.map(({ file, offset }): SameExtentResult => {
       try {

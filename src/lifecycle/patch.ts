@@ -1,7 +1,7 @@
 /**
  * Differences of two trees as text: a patch for `git apply` and `patch -p1`, and counts of lines like those of `git
  * diff --stat`. The format is Git's (git-diff(1), "Generating patch text with -p"): quoted names where needed, files
- * that are new, deleted, renamed or executable, and symlinks. Binary files are only named.
+ * that are new, deleted, renamed or executable, and symlinks. A patch has only the names of binary files.
  */
 import { isFileMode, isSymlinkMode, nameToString } from '../base/index.ts';
 import type { TreeFiles } from '../vfs/index.ts';

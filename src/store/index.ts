@@ -1,8 +1,8 @@
 /**
  * store: opens, wires and owns everything: trees by name, layers, leases, sealing, flattening.
  *
- * `StoreEngine` states the invariants. Below: `vfs` and all the rest. Above: rooms that take the engine and hold no
- * state of the filesystem.
+ * `StoreEngine` states the invariants. Neighbours: below, `vfs` and all rooms under it; above, rooms that take the
+ * engine and hold no state of the filesystem.
  */
 export { type CacheLimits, TreeCache } from '../layer/index.ts';
 export { requireOwnStore } from './access.ts';

@@ -71,7 +71,7 @@ export class TarExport {
     }
   }
 
-  /** OCI image specification, layer.md, "Whiteouts": an empty file, named `.wh.` and the name that is removed. */
+  /** Writes a whiteout: an empty file named `.wh.` and the removed name (OCI image specification, layer.md). */
   private async whiteout(directory: TreeItem, name: Name): Promise<void> {
     const header = entryOf(directory, 'file', NOTHING);
     const path = archivePath(childPath(directory.path, `${OCI_PREFIX}${name}`));
@@ -106,7 +106,7 @@ export class TarExport {
     if (size > 0) {
       await this.reader.readData(item, async (bytes, position) => {
         await this.zeros(position - written);
-        // A copy: the reader uses its buffer again while the stream may still hold the bytes.
+        // Write a copy, because the reader uses its buffer again while the stream may still hold the bytes.
         await this.put(Buffer.from(bytes));
         written = position + bytes.length;
       });

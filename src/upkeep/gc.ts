@@ -58,7 +58,7 @@ export interface GcReport {
 
 type Counts = { -readonly [Field in keyof GcReport]: GcReport[Field] };
 
-/** Blocks punched between two looks at the clock: 16 MiB. */
+/** Number of blocks that are punched between two looks at the clock, 16 MiB. */
 const PIECE_BLOCKS = 4096;
 
 /** Flattens chains that are too long, then frees unused space. ERR_STORE_CORRUPT when a necessary row is damaged. */
