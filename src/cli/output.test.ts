@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { CommanderError } from 'commander';
 import { FsError, nameFromString, StoreError } from '../base/index.ts';
 import { modeText } from './attributes.ts';
-import { counted, formatBytes, isoTime, printable, right, table } from './output.ts';
+import { counted, formatBytes, formatTime, isoTime, printable, right, table } from './output.ts';
 import { CommandError, describeProblem, EXIT_FAILURE, EXIT_USAGE } from './problem.ts';
 import { namedTreeError } from './session.ts';
 import { baseName, joinPath, parseTreePath, requireTreePath, treePathOrRoot } from './tree-path.ts';
@@ -30,6 +30,12 @@ describe('output', () => {
       'drwxrwxrwt',
       'lrwxrwxrwx',
     ]);
+  });
+
+  test('times that no Date can hold are numbers of seconds', () => {
+    for (const seconds of [99_999_999_999_999, -99_999_999_999_999, 8_640_000_000_001])
+      assert.deepEqual([formatTime(seconds), isoTime(seconds, 5)], [String(seconds), String(seconds)]);
+    assert.equal(isoTime(8_640_000_000_000, 0), '+275760-09-13T00:00:00.000000000Z');
   });
 
   test('control characters are escaped, other text is left alone', () => {

@@ -109,17 +109,20 @@ export function formatCount(count: number): string {
   return count.toLocaleString('en-US');
 }
 
-/** 'YYYY-MM-DD HH:MM' in local time. */
+/** 'YYYY-MM-DD HH:MM' in local time; the number of seconds if it is more than a `Date` can hold. */
 export function formatTime(seconds: number): string {
   const date = new Date(seconds * 1000);
+  if (Number.isNaN(date.getTime())) return String(seconds);
   const two = (value: number): string => String(value).padStart(2, '0');
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
-/** ISO 8601 with nanoseconds, in UTC, for JSON. */
+/** ISO 8601 with nanoseconds, in UTC, for JSON; the number of seconds if it is more than a `Date` can hold. */
 export function isoTime(seconds: number, nanoseconds: number): string {
-  const whole = new Date(seconds * 1000).toISOString().replace(/\.\d+Z$/, '');
+  const date = new Date(seconds * 1000);
+  if (Number.isNaN(date.getTime())) return String(seconds);
+  const whole = date.toISOString().replace(/\.\d+Z$/, '');
   return `${whole}.${String(nanoseconds).padStart(9, '0')}Z`;
 }
 

@@ -246,6 +246,28 @@ describe('an archive by itself', () => {
     tree.close();
   });
 
+  test('capabilities and ACLs that no host takes are left out with a note', async (context) => {
+    const engine = await scratchStore(context);
+    const bad = { 'security.capability': 'zz', 'system.posix_acl_access': 'bad' };
+    const archive = [
+      { path: 'first', xattrs: bad },
+      { path: 'second', xattrs: { 'security.capability': `\0\0\0\x02${'\0'.repeat(16)}` } },
+    ];
+    const { notes } = await take(context, engine, archive);
+    const start = 'left out, here and elsewhere: its value is not';
+    assert.deepEqual(
+      notes.map(({ kind, path, message }) => [kind, path, message]),
+      [
+        ['xattr', 'first', `attribute 'security.capability' ${start} a valid set of file capabilities`],
+        ['xattr', 'first', `attribute 'system.posix_acl_access' ${start} a valid POSIX ACL`],
+      ],
+    );
+    const tree = engine.openTree('tree');
+    const names = (path: string) => tree.fileSystem.listXattrs(path, false);
+    assert.deepEqual([names('/first'), names('/second')], [[], ['security.capability']]);
+    tree.close();
+  });
+
   test('whiteouts and opaque marks of an overlay are stored in one form', async (context) => {
     const engine = await scratchStore(context);
     await take(

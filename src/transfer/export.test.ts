@@ -70,6 +70,20 @@ describe('to a directory', () => {
     );
   });
 
+  test('an attribute whose value the host refuses is a note', { skip: nativeOnly }, async (context) => {
+    const engine = await scratchStore(context);
+    const tree = engine.createEmpty('fork');
+    writeFile(tree, '/a', Buffer.from('one'));
+    writeFile(tree, '/b', Buffer.from('two'));
+    tree.fileSystem.setXattr('/a', 'security.capability', Buffer.from('zz'), 0, false);
+    tree.close();
+    const target = join(scratchDirectory(context), 'out');
+    const { notes } = await exportTree(engine, 'fork', target);
+    const message = 'the host did not take the extended attribute security.capability (EINVAL)';
+    assert.deepEqual(notes, [{ kind: 'xattr', path: 'fork:/a', message }]);
+    assert.deepEqual(readdirSync(target).sort(), ['a', 'b']);
+  });
+
   test('may be there if it is empty; anything else there is refused and left alone', async (context) => {
     const engine = await storeWithFiles(context);
     const scratch = scratchDirectory(context);

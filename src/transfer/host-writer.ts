@@ -112,7 +112,8 @@ export class HostWriter {
         return isOurs;
       },
       xattr: (error, name) => {
-        if (!isFsError(error) || !REFUSALS.has(error.code)) throw error;
+        // EINVAL: a value that this kernel does not take, such as an old revision of file capabilities.
+        if (!isFsError(error) || !(REFUSALS.has(error.code) || error.code === 'EINVAL')) throw error;
         this.tally.noteOnce(
           'xattr',
           this.reader.shown(item.path),

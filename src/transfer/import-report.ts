@@ -1,6 +1,6 @@
 /** The report of an import: counts, sizes, and a note for everything that was not imported as it was. */
 import { type FsError, nameToString } from '../base/index.ts';
-import { XATTR_VALUE_BYTES_MAX, xattrRefusal } from '../vfs/index.ts';
+import { XATTR_VALUE_BYTES_MAX, xattrRefusal, xattrValueLack } from '../vfs/index.ts';
 import type { FileContent } from './stored-content.ts';
 import { type Counts, type Note, Tally } from './tally.ts';
 
@@ -81,5 +81,7 @@ function whyLeftOut(name: string, mode: number, value: Buffer): string | undefin
   const refusal = xattrRefusal(name, mode);
   if (refusal === 'EPERM') return 'only files and directories can have user.* attributes';
   if (refusal !== undefined) return 'it belongs to the filesystem or system that it comes from';
-  return value.length > XATTR_VALUE_BYTES_MAX ? 'its value is longer than 64 KiB' : undefined;
+  if (value.length > XATTR_VALUE_BYTES_MAX) return 'its value is longer than 64 KiB';
+  const lack = xattrValueLack(name, value);
+  return lack === undefined ? undefined : `its value is not ${lack}`;
 }

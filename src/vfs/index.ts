@@ -18,4 +18,5 @@ export { R_OK, W_OK, X_OK } from './permission.ts';
 export { hasSetId } from './privileges.ts';
 export type { TreeFile, TreeFiles } from './tree-files.ts';
 export { XATTR_VALUE_BYTES_MAX, xattrRefusal } from './xattr-names.ts';
+export { xattrValueLack } from './xattr-values.ts';
 export { XATTR_CREATE, XATTR_REPLACE } from './xattrs.ts';

@@ -26,7 +26,7 @@ const PERMISSION_BITS = 0o777;
 
 /**
  * The inode's ACL of this name; undefined when there is none. EIO for a stored value that is no valid ACL, which an
- * import may bring in.
+ * import by an older version may have brought in.
  */
 export function aclOf(stack: LayerStack, inode: Inode, name: AclName): Acl | undefined {
   if (inode.record.xattrLayer === 0) return undefined;
