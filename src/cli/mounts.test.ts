@@ -608,6 +608,23 @@ describe('ramet run', { skip, concurrency: 2 }, () => {
     await allEnded(scratch);
   });
 
+  for (const signal of ['KILL', 'STOP']) {
+    // kill(2) with -1 spares process 1 of the namespace and the caller, and nobody else of the run.
+    const script = `kill -s ${signal} -- -1; ${TREE}`;
+
+    test(`they end even if the command had sent SIG${signal} to all processes that it sees`, async (context) => {
+      const scratch = await withFork(context);
+      const child = await running(scratch, script);
+      await until(() => processesOf(scratch).length >= 5, 'all of them run');
+      child.kill('SIGKILL');
+      await outcome(child);
+      await allEnded(scratch);
+      const late = scratch.run('run', '--timeout', '1', 'try-1', '--', 'sh', '-c', script);
+      assert.deepEqual([late.code, late.out], [124, 'begun\n']);
+      await allEnded(scratch);
+    });
+  }
+
   test('all processes also end when the one that leads them is killed from outside', async (context) => {
     const scratch = await withFork(context);
     const child = await running(scratch, TREE);

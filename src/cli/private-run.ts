@@ -2,9 +2,9 @@
  * Runs a command in its own mount namespace, in which a tree is mounted over a directory: only the command and its
  * children see the tree there. They also have their own PID namespace: when this process or the command ends for any
  * reason, the kernel kills all of them (pid_namespaces(7); docs/decisions/0019-a-run-is-a-pid-namespace.md). unshare(1)
- * and mount(8) come from util-linux or busybox.
+ * and mount(8) come from util-linux or busybox; the words "for any reason" hold with those of util-linux (see `LEASH`).
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import { rememberTerminal } from '../sys/index.ts';
@@ -34,6 +34,8 @@ const SWAPPED = 'something else came to its place meanwhile';
 /** The exit code of timeout(1) after a timeout. */
 const TIMED_OUT = 124;
 const GRACE_MS = 5_000;
+/** How long the scripts may take to kill everything and say what was left, before the kernel does it. */
+const LAST_GRACE_MS = 1_000;
 /** The longest timer of Node, 24 days; a longer one would fire at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -101,6 +103,20 @@ function namespaceOf(): { readonly options: readonly string[]; readonly begin: s
   return { options: ['--user', '--map-root-user'], begin: back + BEGIN };
 }
 
+/**
+ * Starts unshare(1) such that the kernel kills it when the thread that spawned it ends, here the main thread, and
+ * process 1 of the namespace when unshare(1) ends. Unlike OBEY, this is out of the command's reach: the command can
+ * kill or stop all processes of the namespace except process 1.
+ */
+const LEASH = ['setpriv', '--pdeathsig', 'KILL', 'unshare', '--kill-child'] as const;
+
+/** How to start unshare(1): with `LEASH` where setpriv(1) and unshare(1) know its options, as busybox's do not. */
+function startOfUnshare(): readonly [program: string, ...options: string[]] {
+  const [program, ...options] = LEASH;
+  const { status } = spawnSync(program, [...options, '--version'], { stdio: 'ignore' });
+  return status === 0 ? LEASH : ['unshare'];
+}
+
 /** Runs a command. Resolves when the command and all programs that it started have ended. */
 export async function runPrivately(run: PrivateRun): Promise<PrivateRunEnd> {
   const { options, begin } = namespaceOf();
@@ -116,13 +132,17 @@ export async function runPrivately(run: PrivateRun): Promise<PrivateRunEnd> {
   const end = (): void => {
     isLate = true;
     reins.send('SIGTERM');
-    grace = setTimeout(() => reins.drop(), GRACE_MS);
+    grace = setTimeout(() => {
+      reins.drop();
+      grace = setTimeout(() => reins.kill(), LAST_GRACE_MS);
+    }, GRACE_MS);
   };
   const { timeoutMs } = run;
   const timeout = timeoutMs === undefined ? undefined : setTimeout(end, Math.min(timeoutMs, TIMER_MS_MAX));
   try {
     const namespaces = ['--mount', '--pid', '--fork', '--propagation', 'slave'];
-    const child = spawn('unshare', [...options, ...namespaces, '--', ...inner], {
+    const [program, ...leash] = startOfUnshare();
+    const child = spawn(program, [...leash, ...options, ...namespaces, '--', ...inner], {
       stdio: ['inherit', 'inherit', 'pipe', 2, 'pipe'],
     });
     reins.hold(child);
@@ -152,8 +172,10 @@ class Reins {
   said = '';
   private readonly unsent: string[] = [];
   private line: Writable | undefined;
+  private child: ChildProcess | undefined;
 
   hold(child: ChildProcess): void {
+    this.child = child;
     // The cast: `spawn` was told to make descriptor 4 a pipe, for which Node makes a socket.
     this.line = child.stdio[4] as Writable;
     // Writes may fail, because the script that reads the line may have ended.
@@ -196,6 +218,11 @@ class Reins {
 
   drop(): void {
     this.line?.destroy();
+  }
+
+  /** Ends the namespace even if the command has killed or stopped OBEY; needs `LEASH`. */
+  kill(): void {
+    this.child?.kill('SIGKILL');
   }
 }
 
