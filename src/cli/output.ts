@@ -13,8 +13,12 @@ export function printable(text: string): string {
   return text.replace(CONTROL, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
+/** True once something was printed. */
+export let hasPrinted = false;
+
 /** Writes to stdout, and waits if the reader is slow. BrokenPipeError if there is no reader any more. */
 export async function write(data: string | Uint8Array): Promise<void> {
+  hasPrinted = true;
   const { stdout } = process;
   if (stdout.destroyed || stdout.errored !== null) throw new BrokenPipeError();
   if (stdout.write(data)) return;

@@ -1,7 +1,7 @@
 /** One run of a command: its global options, its store, and the trees that it opens. `close` closes all of them. */
 import path from 'node:path';
 import type { Command } from 'commander';
-import { FsError } from '../base/index.ts';
+import { FsError, isDiskFull } from '../base/index.ts';
 import { type MountRecord, programsText } from '../owner/index.ts';
 import {
   hostState,
@@ -13,6 +13,7 @@ import {
 } from '../store/index.ts';
 import { createSystem } from '../sys/index.ts';
 import { type TreeHandle, Trees } from '../trees/index.ts';
+import { hasPrinted } from './output.ts';
 import { CommandError, warn } from './problem.ts';
 
 interface GlobalOptions {
@@ -32,6 +33,8 @@ export class CommandSession {
   readonly isJson: boolean;
   readonly engine: StoreEngine;
   readonly trees: Trees;
+  /** Trees of a private copy of the store. */
+  private copies: Trees | undefined;
 
   constructor(engine: StoreEngine, isJson: boolean) {
     this.engine = engine;
@@ -47,9 +50,19 @@ export class CommandSession {
     return namingTree(name, () => this.engine.info(name));
   }
 
-  /** Opens a tree for reading. */
+  /**
+   * A tree to read from. Opening a fork needs some space for its journal: where the disk has none, the tree comes from a
+   * private copy of the store.
+   */
   async readTree(name: string): Promise<TreeHandle> {
-    return await namingTrees([name], () => this.trees.read(name));
+    try {
+      return await namingTrees([name], () => this.trees.read(name));
+    } catch (error) {
+      if (!isDiskFull(error) || this.engine.isReadOnly) throw error;
+      this.copies ??= new Trees(await StoreEngine.open(this.directory, { readOnly: true, trustStore: true }));
+      const { copies } = this;
+      return await namingTrees([name], () => copies.read(name));
+    }
   }
 
   /** Opens a fork for writing. */
@@ -85,8 +98,10 @@ export class CommandSession {
 
   async close(): Promise<void> {
     try {
+      await this.copies?.closeAll();
       await this.trees.closeAll();
     } finally {
+      await this.copies?.engine.close();
       await this.engine.close();
     }
   }
@@ -210,5 +225,21 @@ export async function withSession(
     await run(session);
   } finally {
     await session.close();
+  }
+}
+
+/**
+ * As `withSession`, for a command that changes nothing. Opening a fork needs some space for its journal: where the disk
+ * has none, the command runs on a private copy.
+ */
+export async function withReader(
+  command: Command,
+  run: (session: CommandSession) => Promise<void> | void,
+): Promise<void> {
+  try {
+    await withSession(command, run);
+  } catch (error) {
+    if (!isDiskFull(error) || hasPrinted) throw error;
+    await withSession(command, run, { readOnly: true });
   }
 }

@@ -400,6 +400,8 @@ test('a store that is open for reading only shows its trees, and changes nothing
       syscall: 'open',
       path: '/src/a.ts',
     });
+    mkdirSync(join(fixture.host.path, 'empty'));
+    await assert.rejects(fork.mount(join(fixture.host.path, 'empty')), { code: 'EROFS' });
     assert.throws(() => fork.fs.mkdirSync('/new'), { code: 'EROFS', syscall: 'mkdir', path: '/new' });
     await fork.close();
     const snapshot = await store.snapshot('base');

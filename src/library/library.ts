@@ -462,6 +462,8 @@ export class Store {
     options: MountOptions,
     onEnd: () => void,
   ): Promise<ForkMount> {
+    // The owner process would open the store to write.
+    this.engine.tables.requireWritable();
     const { engine } = this;
     const ended = (mount: ForkMount): void => {
       this.#mounts.delete(mount);

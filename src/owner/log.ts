@@ -3,7 +3,7 @@
  * `owner.log.1` and emptied. It is copied, not renamed, because stdout and stderr of the process go to the same open
  * file.
  */
-import { closeSync, copyFileSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, copyFileSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 
 export type { Logger } from 'pino';
@@ -20,7 +20,7 @@ class BoundedFile {
   constructor(path: string, options: Required<LogOptions>) {
     this.path = path;
     this.options = options;
-    this.fd = openSync(path, 'a', 0o600);
+    this.fd = openLogFile(path);
     this.length = fstatSync(this.fd).size;
   }
 
@@ -43,6 +43,12 @@ class BoundedFile {
   close(): void {
     closeSync(this.fd);
   }
+}
+
+/** To append to. A symlink in its place is ELOOP: others may have been able to put one there. */
+export function openLogFile(path: string): number {
+  const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
+  return openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
 }
 
 export interface LogOptions {

@@ -1,9 +1,10 @@
 /** Starts an owner process in the background and waits until the process serves, or says why it does not. */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { FsError } from '../base/index.ts';
+import { openLogFile } from './log.ts';
 import type { OwnerPlace } from './owner-place.ts';
 import { fromWire, type WireError } from './wire-error.ts';
 
@@ -20,7 +21,7 @@ const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 
 /** Rejects with the error of an owner that could not start; ENOTCONN when the owner ended without a report. */
 export async function startOwner(storeDirectory: string, place: OwnerPlace): Promise<'ready' | 'taken'> {
-  const log = openSync(place.logPath, 'a', 0o600);
+  const log = openLogFile(place.logPath);
   let text = '';
   try {
     const child = spawn(process.execPath, ['--expose-gc', MAIN, storeDirectory], {

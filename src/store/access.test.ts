@@ -1,6 +1,16 @@
 /** A store belongs to one user: modes of new files, stores of other users, and the warning when others can reach it. */
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { writeText } from '../../testing/stores/random-changes.ts';
@@ -80,6 +90,21 @@ test('a store that others can reach causes one warning, with the command that cl
   chmodSync(directory, 0o777);
   for (const part of ['meta', 'blobs', 'journals', 'run']) chmodSync(join(directory, part), 0o700);
   assert.equal((await warningsOf(directory)).length, 1, 'others could put another `meta` there');
+});
+
+test('a symlink in the place of a file of the store leads nowhere', async (context) => {
+  const scratch = scratchDirectory(context);
+  const [directory, victim] = [join(scratch, 'store'), join(scratch, 'victim')];
+  await makeStore(directory);
+  writeFileSync(victim, 'text');
+  for (const file of ['reserve', 'journals/2']) {
+    rmSync(join(directory, file), { force: true });
+    symlinkSync(victim, join(directory, file));
+  }
+  const engine = await StoreEngine.open(directory);
+  assert.throws(() => engine.openTree('work'), { code: 'ELOOP' });
+  await engine.close();
+  assert.equal(readFileSync(victim, 'utf8'), 'text');
 });
 
 const OTHER_USER = 65_534;

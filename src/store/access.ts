@@ -20,15 +20,15 @@ function look(system: System, path: string): HostStat | undefined {
   }
 }
 
+function trustsStores(): boolean {
+  return process.env.RAMET_TRUST_STORE === '1';
+}
+
 /**
  * Throws ERR_STORE_OWNER when the store, or a part of it, belongs to another user (root included), unless `trustStore`
  * is set. This is the rule of git's `safe.directory`, for the same reason.
  */
-export function requireOwnStore(
-  system: System,
-  directory: string,
-  trustStore = process.env.RAMET_TRUST_STORE === '1',
-): void {
+export function requireOwnStore(system: System, directory: string, trustStore = trustsStores()): void {
   const self = process.geteuid?.();
   if (trustStore || self === undefined) return;
   const layout = new StoreLayout(directory);
@@ -64,12 +64,12 @@ export function warnIfExposed(
   system: System,
   layout: StoreLayout,
   {
-    trustStore,
+    trustStore = trustsStores(),
     readOnly,
     onWarning = emitWarning,
   }: Pick<StoreOptions, 'trustStore' | 'readOnly' | 'onWarning'>,
 ): void {
-  if (trustStore === true || readOnly === true || !isExposed(system, layout)) return;
+  if (trustStore || readOnly === true || !isExposed(system, layout)) return;
   try {
     system.close(system.open(`${layout.runDirectory}/told-exposed`, O_WRONLY | O_CREAT | O_EXCL, 0o600));
   } catch (error) {

@@ -7,20 +7,24 @@
  * while its file is as it was at the time of the copy (`BlobSpace.expect`): reads of a blob that has changed since
  * fail, and never return other bytes.
  */
-import { FsError, isFsError, isMissing, type LayerId, sleepBlocking, type Timespec } from '../base/index.ts';
+import { FsError, isDiskFull, isMissing, type LayerId, sleepBlocking, type Timespec } from '../base/index.ts';
 import { type BlobSpace, blobPath } from '../blob/index.ts';
 import { type MetaTables, tablesTransaction } from '../meta/index.ts';
-import { O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY, type System } from '../sys/index.ts';
+import { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, type System } from '../sys/index.ts';
 import { StoreLayout } from './layout.ts';
+import { PrivateDirectory } from './private-directory.ts';
 
-const PLACES = ['/dev/shm', process.env.TMPDIR ?? '/tmp', '/tmp'];
-const NAME = /^ramet-read-(\d+)-\d+$/;
+/** Where the copy may lie; the next is tried if there is no room. */
+const PLACES: readonly string[] = [...new Set(['/dev/shm', process.env.TMPDIR || '/tmp', '/tmp'])];
 const PIECE_BYTES = 1024 * 1024;
 /** How many times to try to copy a store that others change; the wait between two tries grows by a step each time. */
 const TRIES_MAX = 20;
 const WAIT_STEP_MS = 5;
 
-let copiesMade = 0;
+interface Taken {
+  readonly copy: PrivateCopy;
+  readonly tables: MetaTables;
+}
 
 export class PrivateCopy {
   /** The paths of the store's own blobs, and of the private tables and journals. */
@@ -31,48 +35,71 @@ export class PrivateCopy {
   readonly changing = new Set<LayerId>();
   private readonly system: System;
   private readonly source: StoreLayout;
-  private readonly directory: string;
+  private readonly directory: PrivateDirectory;
   private readonly journals = new Map<string, Buffer>();
   private transaction = 0n;
 
-  private constructor(system: System, source: StoreLayout, directory: string) {
+  private constructor(system: System, source: StoreLayout, directory: PrivateDirectory) {
     this.system = system;
     this.source = source;
     this.directory = directory;
-    this.layout = new StoreLayout(source.directory, directory);
+    this.layout = new StoreLayout(source.directory, directory.path);
   }
 
   /**
-   * Copies a store, and opens the tables of the copy with `open`. EBUSY if others change the store all the time; errors
-   * of the host.
+   * Copies a store, and opens the tables of the copy with `open`. EBUSY if others change the store all the time; EACCES
+   * if there is no place for the copy; errors of the host.
    */
   static async take(
     system: System,
     source: StoreLayout,
     blobs: BlobSpace,
     open: (directory: string) => MetaTables,
-  ): Promise<{ copy: PrivateCopy; tables: MetaTables }> {
-    for (let tries = 1; ; tries++) {
-      const copy = new PrivateCopy(system, source, makePrivateDirectory(system));
+  ): Promise<Taken> {
+    let full: unknown;
+    for (const place of PLACES) {
+      try {
+        const taken = await PrivateCopy.takeIn(place, system, source, blobs, open);
+        if (taken !== undefined) return taken;
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        full = error;
+      }
+    }
+    const note = `there is no place for a private copy of the tables in ${PLACES.join(' or ')}`;
+    throw full ?? new FsError('EACCES', { syscall: 'mkdir', note });
+  }
+
+  /** Undefined if no directory can be made in `place`. */
+  private static async takeIn(
+    place: string,
+    system: System,
+    source: StoreLayout,
+    blobs: BlobSpace,
+    open: (directory: string) => MetaTables,
+  ): Promise<Taken | undefined> {
+    for (let tries = 1; tries <= TRIES_MAX; tries++) {
+      const directory = PrivateDirectory.make(system, place);
+      if (directory === undefined) return undefined;
+      const copy = new PrivateCopy(system, source, directory);
       let tables: MetaTables | undefined;
+      let isCurrent = false;
       try {
         copy.fill();
         tables = open(copy.layout.metaDirectory);
         copy.expectBlobs(tables, blobs);
-        if (copy.isCurrent(tries === TRIES_MAX)) return { copy, tables };
-      } catch (error) {
-        await tables?.close();
-        copy.remove();
-        throw error;
-      }
-      await tables.close();
-      copy.remove();
-      if (tries === TRIES_MAX) {
-        const note = 'other processes change the store all the time: try again';
-        throw new FsError('EBUSY', { syscall: 'open', path: source.directory, note });
+        isCurrent = copy.isCurrent(tries === TRIES_MAX);
+        if (isCurrent) return { copy, tables };
+      } finally {
+        if (!isCurrent) {
+          await tables?.close();
+          copy.remove();
+        }
       }
       sleepBlocking(tries * WAIT_STEP_MS);
     }
+    const note = 'other processes change the store all the time: try again';
+    throw new FsError('EBUSY', { syscall: 'open', path: source.directory, note });
   }
 
   /**
@@ -119,66 +146,7 @@ export class PrivateCopy {
   }
 
   remove(): void {
-    removeTree(this.system, this.directory);
-  }
-}
-
-function makePrivateDirectory(system: System): string {
-  for (const place of PLACES) {
-    removeStale(system, place);
-    const directory = `${place}/ramet-read-${process.pid}-${copiesMade++}`;
-    try {
-      system.makeDirectory(directory);
-      return directory;
-    } catch (error) {
-      if (!isFsError(error)) throw error;
-    }
-  }
-  const note = `there is no place for a private copy of the tables in ${PLACES.join(' or ')}`;
-  throw new FsError('EACCES', { syscall: 'mkdir', note });
-}
-
-/** Removes copies that killed processes of this user left behind. */
-function removeStale(system: System, place: string): void {
-  for (const name of namesIn(system, place)) {
-    const pid = NAME.exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) removeTree(system, `${place}/${name}`);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // The cast: errors of process.kill have a code.
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
-}
-
-/** Removes a private copy, as far as this user may. */
-function removeTree(system: System, directory: string): void {
-  const removeNames = (path: string): void => {
-    for (const name of namesIn(system, path)) system.unlink(`${path}/${name}`);
-  };
-  try {
-    const parts = namesIn(system, directory);
-    for (const part of parts) removeNames(`${directory}/${part}`);
-    const fd = system.open(directory, O_RDONLY | O_DIRECTORY);
-    try {
-      for (const part of parts) system.removeDirectoryAt(fd, Buffer.from(part));
-    } finally {
-      system.close(fd);
-    }
-    const slash = directory.lastIndexOf('/');
-    const parent = system.open(directory.slice(0, slash), O_RDONLY | O_DIRECTORY);
-    try {
-      system.removeDirectoryAt(parent, Buffer.from(directory.slice(slash + 1)));
-    } finally {
-      system.close(parent);
-    }
-  } catch (error) {
-    if (!isFsError(error)) throw error;
+    this.directory.remove();
   }
 }
 

@@ -6,7 +6,7 @@ import { type Change, type ChangedPaths, changedPaths } from '../../survey/index
 import type { TreeFiles } from '../../vfs/index.ts';
 import { examples } from '../command-line.ts';
 import { print, write, writeJson, writeLine } from '../output.ts';
-import { type CommandSession, namingTrees, withSession } from '../session.ts';
+import { type CommandSession, namingTrees, withReader } from '../session.ts';
 
 const LETTERS = { added: 'A', removed: 'D', modified: 'M', renamed: 'R' } as const;
 
@@ -30,7 +30,7 @@ export function register(program: Command): void {
       examples('ramet diff try-1', 'ramet diff try-1 try-2 --json', 'ramet diff try-1 --patch > try-1.patch'),
     )
     .action((a: string, b: string | undefined, flags: DiffFlags, command: Command) =>
-      withSession(command, (session) => compare(session, a, b, flags)),
+      withReader(command, (session) => compare(session, a, b, flags)),
     );
 }
 

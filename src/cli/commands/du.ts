@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { type DuReport, storeUsage } from '../../survey/index.ts';
 import { examples } from '../command-line.ts';
 import { formatBytes, formatCount, type Lines, print, right, table } from '../output.ts';
-import { withSession } from '../session.ts';
+import { withReader } from '../session.ts';
 
 interface DuFlags {
   readonly shared?: boolean;
@@ -16,7 +16,7 @@ export function register(program: Command): void {
     .option('--shared', 'also show how much each tree has alone and how much it shares')
     .addHelpText('after', examples('ramet du', 'ramet du --shared --json'))
     .action((flags: DuFlags, command: Command) =>
-      withSession(command, async ({ engine, isJson, trees }) => {
+      withReader(command, async ({ engine, isJson, trees }) => {
         await trees.mounted.settle(new Set(engine.list().map(({ name }) => name)));
         await print(isJson, storeUsage(engine), (report) => tell(report, flags.shared === true));
       }),
