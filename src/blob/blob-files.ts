@@ -3,7 +3,7 @@
  * more are pinned. To open another one, the least recently used file that is not pinned is closed.
  */
 import { assert, type BlobId, FsError, isFsError } from '../base/index.ts';
-import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, type System } from '../sys/index.ts';
+import { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, type System } from '../sys/index.ts';
 import { BlobFile } from './blob-file.ts';
 import { blobFolder, blobPath, isThere, parseBlobName, sumPath } from './blob-path.ts';
 import { DamagedBlobError } from './damage.ts';
@@ -236,7 +236,7 @@ export class BlobFiles {
     if (this.opened.size >= this.descriptorsMax && !this.opened.has(file)) this.closeOldest();
     for (;;) {
       try {
-        file.fd = this.system.open(file.path, flags, 0o600);
+        file.fd = this.system.open(file.path, flags | O_NOFOLLOW, 0o600);
         break;
       } catch (error) {
         if (isFsError(error, 'ENOENT') && (flags & O_CREAT) === 0) {

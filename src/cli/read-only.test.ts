@@ -93,7 +93,6 @@ test('a store on a read-only mount can be read, exported and mounted', { skip: m
     `export work ${exported}`,
     `umount ${place}`,
     'run work -- cat file',
-    'owner stop',
   ];
   const outcomes = runAll(command, [...READING, ...WRITING, ...mounted], (script) =>
     spawnSync(

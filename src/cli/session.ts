@@ -51,8 +51,8 @@ export class CommandSession {
   }
 
   /**
-   * A tree to read from. Opening a fork needs some space for its journal: where the disk has none, the tree comes from a
-   * private copy of the store.
+   * A tree to read from. Opening a fork needs some space for its journal: where the disk has none, the tree comes from
+   * a private copy of the store.
    */
   async readTree(name: string): Promise<TreeHandle> {
     try {

@@ -7,7 +7,7 @@
  * full disk fails cleanly.
  */
 import { assert, checksum64, FsError, isDiskFull, isFsError, type LayerId } from '../base/index.ts';
-import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
+import { O_CREAT, O_NOFOLLOW, O_RDWR, type System } from '../sys/index.ts';
 import {
   decodeHeader,
   decodeOwner,
@@ -85,7 +85,7 @@ export class Journal {
    * in the note; those of open(2), flock(2), pwrite(2).
    */
   static open(system: System, path: string, layer: LayerId): Journal {
-    const descriptor = system.open(path, O_RDWR | O_CREAT, 0o600);
+    const descriptor = system.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
     try {
       const page = Buffer.alloc(HEADER_BYTES);
       const isLocked = system.tryLock(descriptor);

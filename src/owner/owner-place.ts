@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { codeOfErrno, FsError, isFsError } from '../base/index.ts';
 import { StoreLayout } from '../store/index.ts';
-import { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, type System } from '../sys/index.ts';
+import { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_RDWR, type System } from '../sys/index.ts';
 
 const DESCRIPTORS = '/proc/self/fd';
 
@@ -104,7 +104,7 @@ function makeMissing(directory: string): void {
  * one.
  */
 export function takeOwnerLock(system: System, place: OwnerPlace): (() => void) | undefined {
-  const fd = system.open(place.lockPath, O_RDWR | O_CREAT, 0o600);
+  const fd = system.open(place.lockPath, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
   if (system.tryLock(fd)) return () => system.close(fd);
   system.close(fd);
   return undefined;

@@ -3,7 +3,7 @@
  * layers: a layer has an owner if its journal file is locked.
  */
 import { FsError, isFsError } from '../base/index.ts';
-import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
+import { O_CREAT, O_NOFOLLOW, O_RDWR, type System } from '../sys/index.ts';
 import { pathExists } from './layout.ts';
 
 export class LayerLock {
@@ -48,7 +48,7 @@ export class LayerLock {
 
   /** Opens and locks the file. Undefined if gc removed the file before it was locked. */
   private static lockFile(system: System, path: string, flags: number): LayerLock | undefined {
-    const fd = system.open(path, flags, 0o600);
+    const fd = system.open(path, flags | O_NOFOLLOW, 0o600);
     let isOurs = false;
     try {
       if (!system.tryLock(fd)) throw new FsError('EBUSY', { syscall: 'flock', path });

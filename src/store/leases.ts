@@ -8,7 +8,7 @@
  * moves the epoch up.
  */
 import { isFsError } from '../base/index.ts';
-import { O_CREAT, O_EXCL, O_RDWR, type System } from '../sys/index.ts';
+import { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, type System } from '../sys/index.ts';
 import { pathExists } from './layout.ts';
 import { decodeLease, encodeLease, LEASE_BYTES, type LeaseRecord, NO_EPOCH } from './lease-format.ts';
 
@@ -118,7 +118,7 @@ export function livingLeases(system: System, directory: string): LeaseRecord[] {
 }
 
 function readLease(system: System, path: string): LeaseRecord | undefined {
-  const fd = system.open(path, O_RDWR);
+  const fd = system.open(path, O_RDWR | O_NOFOLLOW);
   try {
     if (system.tryLock(fd)) {
       system.unlink(path);

@@ -4,7 +4,7 @@
  * frees space on the disk.
  */
 import { isDiskFull, isFsError } from '../base/index.ts';
-import { O_CREAT, O_RDWR, type System } from '../sys/index.ts';
+import { O_CREAT, O_NOFOLLOW, O_RDWR, type System } from '../sys/index.ts';
 
 const RESERVE_BYTES = 4 * 1024 * 1024;
 /** How much is given up at a time, so that the rest is left for later operations. */
@@ -60,7 +60,7 @@ export class Reserve {
     const { system, path } = this;
     if (path === undefined) return false;
     try {
-      const fd = system.open(path, O_RDWR | O_CREAT, 0o600);
+      const fd = system.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
       try {
         return use(fd, system.fileSize(fd).sizeBytes) === true;
       } finally {

@@ -70,8 +70,7 @@ function syncDirectory(path: string): void {
 }
 
 export const nameCalls = {
-  // A store that others could write to may have symlinks in the place of its files.
-  open: (path, flags, mode) => openAt(path, (flags & O_DIRECTORY) === 0 ? flags | O_NOFOLLOW : flags, mode),
+  open: (path, flags, mode) => openAt(path, flags, mode),
   close: (fd) => attempt('close', undefined, undefined, () => closeSync(fd)),
   truncate: (fd, length) => attempt('ftruncate', undefined, undefined, () => ftruncateSync(fd, length)),
   dataSync: (fd) => attempt('fdatasync', undefined, undefined, () => fdatasyncSync(fd)),

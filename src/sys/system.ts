@@ -57,7 +57,6 @@ export interface System {
   readonly canMap: boolean;
 
   // Files of the store.
-  /** A symlink in the place of a file is ELOOP. */
   open(path: string, flags: OpenFlags, mode?: number): number;
   close(fd: number): void;
   /** Reads up to `length` bytes into `target[offset..]`, fewer only at the end of the file. Returns the bytes read. */
